@@ -1,0 +1,22 @@
+//! Lacuna, a mini hypervisor for aarch64 that spends no memory on the holes of a sparse physical address space.
+//!
+//! Data flows one way: device tree bytes become facts ([`devtree`]), facts a memory map ([`memory_map`]), the map a
+//! renumbering of frames ([`pdx`]); then frames can be taken ([`boot_alloc`]) for a table that describes all of them
+//! ([`frametable`]), after which they have owners ([`page_alloc`]) and can be mapped ([`vmap`]). A later stage takes what
+//! an earlier one made and never reaches back.
+//!
+//! All of that builds and is tested on the host. What exists only in the image is [`arch`]'s processor, the console and
+//! the self-tests.
+
+#![no_std]
+
+#[cfg(all(target_os = "none", not(any(feature = "mmu", feature = "mpu"))))]
+compile_error!("the image needs a backend: feature `mmu` or `mpu`");
+#[cfg(all(target_os = "none", feature = "mmu", feature = "mpu"))]
+compile_error!("the image has one backend: feature `mmu` or `mpu`, not both");
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod addr;
