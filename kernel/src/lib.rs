@@ -20,4 +20,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod addr;
+pub mod boot_alloc;
+pub mod frametable;
 pub mod pdx;
