@@ -21,5 +21,8 @@ extern crate std;
 
 pub mod addr;
 pub mod boot_alloc;
+pub mod devtree;
 pub mod frametable;
+pub mod memory_map;
+pub mod options;
 pub mod pdx;

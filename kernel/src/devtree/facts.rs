@@ -1,0 +1,127 @@
+//! What a device tree says that the boot needs, as typed facts.
+
+use super::owned::{Owned, Owner};
+use crate::addr::{PhysAddr, Span};
+use alloc::string::String;
+use alloc::vec::Vec;
+use thiserror::Error;
+
+/// What a device tree says that the boot needs.
+#[derive(Debug, Default)]
+pub struct Facts<'a> {
+    /// All ranges of all memory nodes, in the order of the tree, unchecked against each other. At least one.
+    pub banks: Vec<Bank>,
+    /// All memory that belongs to somebody, but for the image and the blob itself. None is empty.
+    pub reservations: Vec<Owned>,
+    /// The UART that `stdout-path` names, if it is a PL011.
+    pub console: Option<Console>,
+    /// How to call PSCI.
+    pub psci: Option<Conduit>,
+    /// The hypervisor's command line.
+    pub bootargs: Option<&'a str>,
+    /// What was left out, and why.
+    pub warnings: Vec<Warning>,
+}
+
+/// One range of a memory node, as it stands there: nothing about its end is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bank {
+    /// Path of the memory node, or whatever else names the bank in a message.
+    pub node: String,
+    /// First byte.
+    pub start: PhysAddr,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// The instruction that calls PSCI firmware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduit {
+    /// `smc`, answered by EL3.
+    Smc,
+    /// `hvc`, answered by a hypervisor below this one.
+    Hvc,
+}
+
+/// A PL011, or an SBSA UART, which is the part of a PL011 that a console needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Path of the UART's node as `stdout-path` or its alias gives it.
+    pub node: String,
+    /// First register, as the CPU sees it.
+    pub base: PhysAddr,
+    /// Length of the registers in bytes.
+    pub size: u64,
+    /// Bits per second, if `stdout-path` gives them (`serial0:115200n8`). The firmware has set them.
+    pub baud: Option<u32>,
+}
+
+/// Why a readable device tree does not describe a machine that can be booted.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its numbers")]
+pub enum FactsError {
+    #[error("device tree has no usable memory node")]
+    NoMemory,
+    #[error("{node} is addressed by {address} address and {size} size cells, only 1 and 2 can be read")]
+    Cells { node: String, address: usize, size: usize },
+    #[error("{property} of {node} has {bytes} bytes, not a multiple of its {entry}-byte entries")]
+    Length { node: String, property: &'static str, bytes: usize, entry: usize },
+    #[error("{node} has no {property}")]
+    Missing { node: String, property: &'static str },
+    #[error("{owner} at {start:#x} is empty")]
+    Empty { owner: Owner, start: u64 },
+    #[error("{owner} at {start:#x}, {size:#x} bytes, reaches past the end of the address space")]
+    Wraps { owner: Owner, start: u64, size: u64 },
+    #[error("{property} has {bytes} bytes instead of 4 or 8")]
+    InitrdLength { property: &'static str, bytes: usize },
+    #[error("initrd starts at {start:#x} but ends at {end:#x}")]
+    InitrdOrder { start: u64, end: u64 },
+}
+
+/// Something in the device tree that is left out and that somebody may miss.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its numbers")]
+pub enum Warning {
+    #[error("/chosen has no stdout-path: no console")]
+    NoStdout,
+    #[error("stdout-path '{path}' names no node: no console")]
+    StdoutNotFound { path: String },
+    #[error("stdout-path names alias '{alias}', which is '{value}' instead of a path: no console")]
+    StdoutAlias { alias: String, value: String },
+    #[error("stdout-path names {node}, which is disabled: no console")]
+    StdoutDisabled { node: String },
+    #[error("stdout-path names {node}, a '{compatible}' instead of a PL011: no console")]
+    StdoutNotPl011 { node: String, compatible: String },
+    #[error("stdout-path names {node}, whose registers have no address that the CPU can use: no console")]
+    StdoutUnreachable { node: String },
+    #[error("{node} wants a range of {size} bytes anywhere: ignored, only ranges with an address are reserved")]
+    Dynamic { node: String, size: u64 },
+    #[error("{node} has an empty range at {start:#x}: ignored")]
+    EmptyRange { node: String, start: u64 },
+    #[error("{node} has neither a range nor a size: ignored")]
+    NoRange { node: String },
+    #[error("method '{method}' of {node} is neither smc nor hvc: no PSCI")]
+    PsciMethod { node: String, method: String },
+    #[error("bootargs of /chosen belong to {module}: ignored, the hypervisor's are xen,xen-bootargs")]
+    ForeignBootargs { module: String },
+    #[error("{property} of /chosen is not text: ignored")]
+    NotText { property: &'static str },
+    #[error("xen,static-heap of /chosen is ignored: all free RAM serves as heap")]
+    StaticHeap,
+}
+
+impl Facts<'_> {
+    /// Adds a reservation of `size` bytes, which must not be empty.
+    pub(super) fn reserve(&mut self, owner: Owner, start: u64, size: u64) -> Result<(), FactsError> {
+        if size == 0 {
+            return Err(FactsError::Empty { owner, start });
+        }
+        match Span::sized(PhysAddr::new(start), size) {
+            Some(span) => self.reservations.push(Owned { owner, span }),
+            None => return Err(FactsError::Wraps { owner, start, size }),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The initrd, modules, guests and the command line.
+
+use super::*;
+use crate::devtree::{Blob, FactsError, Owner, Warning};
+use std::string::ToString;
+use std::vec;
+
+/// `/chosen` with one-cell addresses for what is below it.
+fn chosen() -> Node {
+    node("chosen").cells("#address-cells", &[1]).cells("#size-cells", &[1])
+}
+
+fn module(name: &str, compatible: &str, reg: &[u32]) -> Node {
+    node(name).text("compatible", compatible).cells("reg", reg)
+}
+
+/// Owner and range of everything that is owned.
+fn owned(chosen: Node) -> Result<Vec<(Owner, u64, u64)>, FactsError> {
+    let blob = root().with(memory()).with(chosen).blob();
+    let owned = Blob::check(&blob).unwrap().facts().map(|facts| facts.reservations)?;
+    Ok(owned.into_iter().map(|owned| (owned.owner, owned.span.start.get(), owned.span.end.get())).collect())
+}
+
+fn bootargs(chosen: Node) -> (Option<String>, Vec<Warning>) {
+    let blob = root().with(memory()).with(chosen).blob();
+    let checked = Blob::check(&blob).unwrap();
+    let facts = checked.facts().unwrap();
+    (facts.bootargs.map(str::to_owned), facts.warnings.into_iter().filter(|w| *w != Warning::NoStdout).collect())
+}
+
+#[test]
+fn a_tree_without_chosen_has_no_command_line_and_owns_nothing() {
+    let blob = root().with(memory()).blob();
+    let checked = Blob::check(&blob).unwrap();
+    let facts = checked.facts().unwrap();
+    assert_eq!((facts.bootargs, facts.reservations, facts.console), (None, vec![], None));
+    assert_eq!(facts.warnings, [Warning::NoStdout]);
+}
+
+#[test]
+fn the_initrd_has_bounds_of_four_or_eight_bytes() {
+    let initrd = |start: &[u32], end: &[u32]| {
+        owned(node("chosen").cells("linux,initrd-start", start).cells("linux,initrd-end", end))
+    };
+    assert_eq!(initrd(&[0x4800_0000], &[0x4900_0001]).unwrap(), [(Owner::Initrd, 0x4800_0000, 0x4900_0001)]);
+    assert_eq!(initrd(&[8, 0], &[8, 0x1000]).unwrap(), [(Owner::Initrd, 0x8_0000_0000, 0x8_0000_1000)]);
+    assert_eq!(initrd(&[0x1000], &[1, 0]).unwrap(), [(Owner::Initrd, 0x1000, 0x1_0000_0000)]);
+    assert_eq!(initrd(&[1, 2, 3], &[4]).unwrap_err().to_string(), "linux,initrd-start has 12 bytes instead of 4 or 8");
+}
+
+#[test]
+fn an_initrd_that_ends_before_it_starts_is_refused() {
+    for end in [0x1000, 0xfff] {
+        let chosen = node("chosen").cells("linux,initrd-start", &[0x1000]).cells("linux,initrd-end", &[end]);
+        assert_eq!(owned(chosen), Err(FactsError::InitrdOrder { start: 0x1000, end: u64::from(end) }));
+    }
+}
+
+#[test]
+fn half_an_initrd_is_refused() {
+    let start = owned(node("chosen").cells("linux,initrd-start", &[0x1000])).unwrap_err();
+    assert_eq!(start.to_string(), "/chosen has no linux,initrd-end");
+    let end = owned(node("chosen").cells("linux,initrd-end", &[0x1000])).unwrap_err();
+    assert_eq!(end.to_string(), "/chosen has no linux,initrd-start");
+}
+
+#[test]
+fn modules_are_found_at_any_depth_in_the_cells_of_their_parent() {
+    let guest = node("domU1")
+        .text("compatible", "xen,domain")
+        .cells("#address-cells", &[2])
+        .cells("#size-cells", &[1])
+        .with(module("module@50000000", "multiboot,kernel\0multiboot,module", &[0, 0x5000_0000, 0x1234]));
+    let group = node("group").cells("#address-cells", &[1]).cells("#size-cells", &[2]).with(module(
+        "old@60000000",
+        "xen,linux-initrd\0xen,multiboot-module",
+        &[0x6000_0000, 0, 0x1000],
+    ));
+    let tree = chosen().with(guest).with(group).with(module("module@70000000", "multiboot,module", &[0x7000_0000, 1]));
+    let mut found = owned(tree).unwrap();
+    found.sort_by_key(|(_, start, _)| *start);
+    let is = |path: &str| Owner::Module(path.into());
+    let expected = [
+        (is("/chosen/domU1/module@50000000"), 0x5000_0000, 0x5000_1234),
+        (is("/chosen/group/old@60000000"), 0x6000_0000, 0x6000_1000),
+        (is("/chosen/module@70000000"), 0x7000_0000, 0x7000_0001),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_module_outside_chosen_is_none() {
+    let blob = root().with(memory()).with(module("module@0", "multiboot,module", &[0, 0, 0, 1])).blob();
+    assert_eq!(Blob::check(&blob).unwrap().facts().unwrap().reservations, []);
+}
+
+#[test]
+fn a_module_without_memory_is_refused_by_name() {
+    let refusal = |module| owned(chosen().with(module)).unwrap_err().to_string();
+    let without_reg = node("module@0").text("compatible", "multiboot,module");
+    assert_eq!(refusal(without_reg), "/chosen/module@0 has no reg");
+    let empty = module("module@5000", "multiboot,module", &[0x5000, 0]);
+    assert_eq!(refusal(empty), "module /chosen/module@5000 at 0x5000 is empty");
+    let odd = module("module@5000", "multiboot,module", &[0x5000]);
+    assert_eq!(refusal(odd), "reg of /chosen/module@5000 has 4 bytes, not a multiple of its 8-byte entries");
+}
+
+#[test]
+fn static_memory_of_a_guest_is_in_the_cells_of_chosen() {
+    let guest = node("domU1")
+        .text("compatible", "xen,domain")
+        .cells("#address-cells", &[2])
+        .cells("#size-cells", &[2])
+        .cells("xen,static-mem", &[0x5000_0000, 0x1000, 0x6000_0000, 0x2000]);
+    let owner = Owner::StaticMem("/chosen/domU1".into());
+    let expected = [(owner.clone(), 0x5000_0000, 0x5000_1000), (owner, 0x6000_0000, 0x6000_2000)];
+    assert_eq!(owned(chosen().with(guest)).unwrap(), expected);
+    // Of a node that is no guest, it means nothing.
+    assert_eq!(owned(chosen().with(node("other").cells("xen,static-mem", &[1, 2]))).unwrap(), []);
+}
+
+#[test]
+fn the_command_line_is_bootargs_or_before_it_that_for_xen() {
+    assert_eq!(bootargs(chosen()).0, None);
+    assert_eq!(bootargs(chosen().text("bootargs", "loglevel=debug")), (Some("loglevel=debug".into()), vec![]));
+    assert_eq!(bootargs(chosen().text("bootargs", "a").text("xen,xen-bootargs", "b")).0.as_deref(), Some("b"));
+    // A zero is missing at the end.
+    assert_eq!(bootargs(chosen().bytes("bootargs", b"quiet")).0.as_deref(), Some("quiet"));
+    assert_eq!(
+        bootargs(chosen().bytes("bootargs", b"\xff\0")),
+        (None, vec![Warning::NotText { property: "bootargs" }])
+    );
+}
+
+#[test]
+fn bootargs_belong_to_a_kernel_beside_the_guests_that_has_none_of_its_own() {
+    let with = |kernel: Node| bootargs(chosen().text("bootargs", "console=hvc0").with(kernel));
+    let foreign = (None, vec![Warning::ForeignBootargs { module: "/chosen/module@0".into() }]);
+    for compatible in
+        ["multiboot,kernel\0multiboot,module", "xen,linux-zimage\0xen,multiboot-module", "multiboot,module"]
+    {
+        let kernel = module("module@0", compatible, &[0x5000_0000, 1]);
+        assert_eq!(with(kernel.clone()), foreign);
+        assert_eq!(with(kernel.text("bootargs", "root=/dev/ram")).0.as_deref(), Some("console=hvc0"));
+    }
+    let ramdisk = module("module@0", "multiboot,ramdisk\0multiboot,module", &[0x5000_0000, 1]);
+    assert_eq!(with(ramdisk).0.as_deref(), Some("console=hvc0"));
+    let kernel = module("module@0", "multiboot,module", &[0x5000_0000, 1]);
+    let guest = node("domU1").text("compatible", "xen,domain").cells("#address-cells", &[1]).cells("#size-cells", &[1]);
+    assert_eq!(with(guest.with(kernel)).0.as_deref(), Some("console=hvc0"));
+}
+
+#[test]
+fn a_static_heap_is_worth_a_warning() {
+    assert_eq!(bootargs(chosen().cells("xen,static-heap", &[0, 0, 0, 0])).1, [Warning::StaticHeap]);
+}

@@ -1,0 +1,302 @@
+//! The machine's RAM and who owns which part of it, without contradictions.
+//!
+//! Everything behind this page may rely on it: banks are whole pages, in ascending order, disjoint and not adjacent to each
+//! other; everything that must be RAM is; and nothing belongs to two owners, but for what firmware is known to list twice.
+
+use crate::addr::{Frames, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};
+use crate::devtree::{Bank, Owned, Owner};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+use thiserror::Error;
+
+#[cfg(test)]
+mod tests;
+
+/// One past the highest physical address that the CPU can put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhysLimit(PhysAddr);
+
+impl PhysLimit {
+    /// 48 bits: the widest physical address that 4 KiB pages can map without FEAT_LPA2.
+    pub const WIDEST: Self = Self::from_bits(48);
+
+    /// 52 bits: the widest physical address of the architecture (FEAT_LPA). For plans on paper; the image stays below
+    /// [`WIDEST`](Self::WIDEST).
+    pub const ARCHITECTURE: Self = Self(PhysAddr::new(1 << 52));
+
+    /// The limit of a CPU with `bits` physical address bits (ID_AA64MMFR0_EL1.PARange); more than 48 count as 48.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(PhysAddr::new(1 << if bits < 48 { bits } else { 48 }))
+    }
+}
+
+/// Why a set of banks and reservations is not a memory map.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its numbers")]
+pub enum MapError {
+    #[error("none of {banks} memory banks has a page of usable RAM")]
+    NoRam { banks: usize },
+    #[error("memory of {second} {second_span} overlaps memory of {first} {first_span}")]
+    BankOverlap { first: String, first_span: Span, second: String, second_span: Span },
+    #[error("{what} lies outside RAM")]
+    NotRam { what: Owned },
+    #[error("{what} is not made of whole pages of {PAGE_SIZE} bytes")]
+    Unaligned { what: Owned },
+    #[error("{second} overlaps {first}")]
+    Overlap { first: Owned, second: Owned },
+}
+
+/// A bank that is not taken as it stands in the device tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The bank.
+    pub bank: Bank,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What can be wrong with a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It has no bytes.
+    Empty,
+    /// It has no whole page.
+    SubPage,
+    /// Its end lies past 2^64.
+    Wraps,
+    /// All of it lies above what the CPU can address.
+    Above(PhysLimit),
+    /// A part of it lies above what the CPU can address; the rest is used.
+    Cut(PhysLimit),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bank { node, start, size } = &self.bank;
+        write!(f, "memory of {node} at {start}, {size:#x} bytes, ")?;
+        match self.fault {
+            Fault::Empty => f.write_str("is empty: ignored"),
+            Fault::SubPage => write!(f, "has no whole page of {PAGE_SIZE} bytes: ignored"),
+            Fault::Wraps => f.write_str("reaches past the end of the address space: ignored"),
+            Fault::Above(PhysLimit(limit)) => {
+                write!(f, "lies above the CPU's physical addresses, which end at {limit}: ignored")
+            }
+            Fault::Cut(PhysLimit(limit)) => write!(f, "reaches above the CPU's physical addresses: cut at {limit}"),
+        }
+    }
+}
+
+/// RAM and its owners.
+#[derive(Debug)]
+pub struct MemoryMap {
+    /// Ascending, disjoint, not adjacent, none empty; at least one.
+    banks: Vec<Range<Mfn>>,
+    /// In ascending order of their start.
+    reserved: Vec<Owned>,
+    /// Ascending, disjoint, none empty.
+    free: Vec<Range<Mfn>>,
+    warnings: Vec<Warning>,
+}
+
+impl MemoryMap {
+    /// Puts `banks` and `owned`, each in any order, on one map. Nothing at or above `limit` counts as RAM, and who owns no byte
+    /// is left out.
+    pub fn new(banks: &[Bank], mut owned: Vec<Owned>, limit: PhysLimit) -> Result<Self, MapError> {
+        let mut warnings = Vec::new();
+        let ram = ram(banks, limit, &mut warnings)?;
+        if holds(&ram, &FRAME_ZERO) {
+            owned.push(Owned { owner: Owner::FrameZero, span: FRAME_ZERO });
+        }
+        owned.retain(|owned| owned.span.bytes() > 0);
+        owned.sort_unstable_by_key(|owned| owned.span);
+        check_owned(&owned, &ram)?;
+        let free = without(&ram, &owned);
+        Ok(Self { banks: ram, reserved: owned, free, warnings })
+    }
+
+    /// All RAM: ascending, disjoint, no two adjacent, none empty; at least one.
+    pub fn banks(&self) -> &[Range<Mfn>] {
+        &self.banks
+    }
+
+    /// Whether `mfn` is RAM, owned or free.
+    pub fn is_ram(&self, mfn: Mfn) -> bool {
+        let next = self.banks.partition_point(|bank| bank.end <= mfn);
+        self.banks.get(next).is_some_and(|bank| bank.contains(&mfn))
+    }
+
+    /// All that is owned, in ascending order of the first byte. Some of it may not be RAM.
+    pub fn reserved(&self) -> &[Owned] {
+        &self.reserved
+    }
+
+    /// RAM that nobody owns: ascending, disjoint, none empty. A page of which one byte is owned is not free.
+    pub fn free(&self) -> impl Iterator<Item = Range<Mfn>> {
+        self.free.iter().cloned()
+    }
+
+    /// Bytes of RAM.
+    pub fn ram_bytes(&self) -> u64 {
+        self.banks.iter().map(Frames::bytes).sum()
+    }
+
+    /// Bytes from the first of RAM to the last, holes included.
+    pub fn span_bytes(&self) -> u64 {
+        match (self.banks.first(), self.banks.last()) {
+            (Some(first), Some(last)) => (first.start..last.end).bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of RAM that nobody owns.
+    pub fn free_bytes(&self) -> u64 {
+        self.free.iter().map(Frames::bytes).sum()
+    }
+
+    /// Banks that are not taken as they stand in the device tree.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+/// Address 0 stays unmapped, so that a null pointer faults: whoever got frame 0 could not map it there.
+const FRAME_ZERO: Span = Span { start: PhysAddr::new(0), end: PhysAddr::new(PAGE_SIZE) };
+
+/// The whole pages of `banks` below `limit`, in order and merged.
+fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<Vec<Range<Mfn>>, MapError> {
+    let mut kept = Vec::with_capacity(banks.len());
+    for bank in banks {
+        let (span, fault) = below(bank, limit);
+        kept.extend(span.map(|span| (span, bank)));
+        warnings.extend(fault.map(|fault| Warning { bank: bank.clone(), fault }));
+    }
+    kept.sort_unstable_by_key(|(span, _)| *span);
+    for pair in kept.windows(2) {
+        if let [(first_span, first), (second_span, second)] = pair
+            && first_span.overlaps(second_span)
+        {
+            let (first, second) = (first.node.clone(), second.node.clone());
+            return Err(MapError::BankOverlap { first, first_span: *first_span, second, second_span: *second_span });
+        }
+    }
+
+    let mut ram: Vec<Range<Mfn>> = Vec::with_capacity(kept.len());
+    for pages in kept.iter().filter_map(|(span, _)| whole_pages(span)) {
+        match ram.last_mut() {
+            Some(last) if last.end == pages.start => last.end = pages.end,
+            _ => ram.push(pages),
+        }
+    }
+    if ram.is_empty() { Err(MapError::NoRam { banks: banks.len() }) } else { Ok(ram) }
+}
+
+/// What of `bank` can be used, to the byte, and what is wrong with it.
+fn below(bank: &Bank, PhysLimit(limit): PhysLimit) -> (Option<Span>, Option<Fault>) {
+    if bank.size == 0 {
+        return (None, Some(Fault::Empty));
+    }
+    let Some(span) = Span::sized(bank.start, bank.size) else {
+        return (None, Some(Fault::Wraps));
+    };
+    if span.start >= limit {
+        return (None, Some(Fault::Above(PhysLimit(limit))));
+    }
+    let cut = Span { start: span.start, end: span.end.min(limit) };
+    match whole_pages(&cut) {
+        None => (None, Some(Fault::SubPage)),
+        Some(_) if cut == span => (Some(span), None),
+        Some(_) => (Some(cut), Some(Fault::Cut(PhysLimit(limit)))),
+    }
+}
+
+/// The pages that lie wholly in `span`, if there are any.
+fn whole_pages(span: &Span) -> Option<Range<Mfn>> {
+    let start = Mfn::containing(span.start.align_up(PAGE_SIZE)?)?;
+    let end = Mfn::containing(span.end)?;
+    (start < end).then_some(start..end)
+}
+
+/// Whether every byte of `span` lies in `ram`.
+fn holds(ram: &[Range<Mfn>], span: &Span) -> bool {
+    let next = ram.partition_point(|bank| bank.end.address() <= span.start);
+    ram.get(next).is_some_and(|bank| bank.span().contains(span))
+}
+
+/// Checks `owned`, none empty and in ascending order, against `ram` and against each other.
+fn check_owned(owned: &[Owned], ram: &[Range<Mfn>]) -> Result<(), MapError> {
+    // The last one that may not share. As long as none overlap, it is also the one that reaches furthest.
+    let mut last: Option<&Owned> = None;
+    for this in owned {
+        if is_loaded(&this.owner) && !holds(ram, &this.span) {
+            return Err(MapError::NotRam { what: this.clone() });
+        }
+        let is_aligned = this.span.start.is_aligned(PAGE_SIZE) && this.span.end.is_aligned(PAGE_SIZE);
+        if matches!(this.owner, Owner::StaticMem(_)) && !is_aligned {
+            return Err(MapError::Unaligned { what: this.clone() });
+        }
+        if shares(&this.owner) {
+            continue;
+        }
+        if let Some(first) = last
+            && first.span.overlaps(&this.span)
+            && !is_same_load(first, this)
+        {
+            return Err(MapError::Overlap { first: first.clone(), second: this.clone() });
+        }
+        last = Some(this);
+    }
+    Ok(())
+}
+
+/// Whether somebody has put something there, or will, so that it must be RAM. Reserved memory need not be.
+fn is_loaded(owner: &Owner) -> bool {
+    match owner {
+        Owner::Image | Owner::DeviceTree | Owner::Initrd | Owner::Module(_) | Owner::StaticMem(_) => true,
+        Owner::ReservedMemory { .. } | Owner::MemReserve(_) | Owner::FrameZero => false,
+    }
+}
+
+/// Whether the range may have another owner beside: firmware lists what it has loaded, the blob for instance, in the memory
+/// reservation block too.
+fn shares(owner: &Owner) -> bool {
+    matches!(owner, Owner::MemReserve(_) | Owner::FrameZero)
+}
+
+/// Whether both are one thing that the tree names twice: the initrd may also be described as a module.
+fn is_same_load(first: &Owned, second: &Owned) -> bool {
+    let is_pair =
+        matches!((&first.owner, &second.owner), (Owner::Initrd, Owner::Module(_)) | (Owner::Module(_), Owner::Initrd));
+    is_pair && first.span == second.span
+}
+
+/// `ram` without the pages of `owned`, which is in ascending order.
+fn without(ram: &[Range<Mfn>], owned: &[Owned]) -> Vec<Range<Mfn>> {
+    // Page numbers, merged: a reservation outside RAM may lie beyond the last frame.
+    let mut taken: Vec<Range<u64>> = Vec::with_capacity(owned.len());
+    for Owned { span, .. } in owned {
+        let pages = span.start.get() >> PAGE_SHIFT..span.end.get().div_ceil(PAGE_SIZE);
+        match taken.last_mut() {
+            Some(last) if pages.start <= last.end => last.end = last.end.max(pages.end),
+            _ => taken.push(pages),
+        }
+    }
+
+    let mut free = Vec::with_capacity(ram.len() + taken.len());
+    for bank in ram {
+        let mut from = bank.start;
+        let first = taken.partition_point(|pages| pages.end <= bank.start.get());
+        for pages in taken.iter().skip(first).take_while(|pages| pages.start < bank.end.get()) {
+            // Frame numbers inside the bank, so both exist.
+            let start = Mfn::new(pages.start.max(bank.start.get())).unwrap_or(bank.end);
+            let end = Mfn::new(pages.end.min(bank.end.get())).unwrap_or(bank.end);
+            free.push(from..start);
+            from = end;
+        }
+        free.push(from..bank.end);
+    }
+    free.retain(|range| !range.is_empty());
+    free
+}
