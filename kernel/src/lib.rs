@@ -20,9 +20,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod addr;
+pub mod arch;
 pub mod boot_alloc;
 pub mod devtree;
 pub mod frametable;
 pub mod memory_map;
+pub mod mmu;
 pub mod options;
 pub mod pdx;
+pub mod vmap;

@@ -1,0 +1,4 @@
+//! The processor, as far as it is pure.
+
+pub mod memory_system;
+pub mod syndrome;

@@ -1,0 +1,5 @@
+//! Mapping memory into EL2's address space.
+
+pub mod attributes;
+pub mod mair;
+pub mod space;
