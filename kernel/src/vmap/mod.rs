@@ -2,4 +2,5 @@
 
 pub mod attributes;
 pub mod mair;
+pub mod over_mpu;
 pub mod space;
