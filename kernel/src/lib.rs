@@ -25,9 +25,14 @@ pub mod boot_alloc;
 pub mod devtree;
 pub mod frametable;
 pub mod heap;
+pub mod kernel;
 pub mod memory_map;
 pub mod mmu;
 pub mod mpu;
 pub mod options;
+pub mod page_alloc;
 pub mod pdx;
+pub mod symbols;
+#[cfg(test)]
+mod testing;
 pub mod vmap;

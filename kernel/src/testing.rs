@@ -1,0 +1,54 @@
+//! A machine for host tests: memory of this process, described as if it were RAM.
+//!
+//! Its frames have the numbers that their addresses give, so that what is mapped at its physical address can be used.
+
+use crate::addr::{Mfn, PAGE_SIZE, PhysAddr};
+use crate::arch::Tlb;
+use crate::frametable::plan::{Plan, Shape};
+use crate::frametable::table::FrameTable;
+use crate::heap::Heap;
+use crate::kernel::Kernel;
+use crate::mmu::PageTable;
+use crate::mmu::pool::TablePool;
+use crate::page_alloc::PageAlloc;
+use crate::pdx::PdxMap;
+use crate::vmap::Vmap;
+use core::ops::Range;
+use core::ptr::NonNull;
+use std::alloc::{Layout, alloc_zeroed};
+use std::boxed::Box;
+use std::vec;
+use std::vec::Vec;
+
+/// Zeroed memory that is never freed, as frames; aligned to `align` bytes.
+pub fn memory(bytes: u64, align: u64) -> Range<Mfn> {
+    let layout = Layout::from_size_align(bytes as usize, align as usize).expect("a layout");
+    // SAFETY: the tests ask for at least a page.
+    let start = unsafe { alloc_zeroed(layout) };
+    let start = PhysAddr::new(start.expose_provenance() as u64);
+    let first = Mfn::containing(start).expect("an address of 48 bits");
+    first..first.checked_add(bytes / PAGE_SIZE).expect("an address of 48 bits")
+}
+
+/// A frametable for `banks`, uncompressed.
+pub fn frametable(banks: &[Range<Mfn>]) -> &'static FrameTable {
+    let pdx = PdxMap::none();
+    let plan = Plan::new(banks, &pdx, 1 << 40, Shape::default()).expect("a plan");
+    let words: Vec<u64> = vec![0x5a5a_5a5a_5a5a_5a5a; plan.contiguous_bytes() as usize / 8];
+    let window = NonNull::from(words.leak()).cast();
+    // SAFETY: memory for a table without holes, leaked, and used by nothing else.
+    let table = unsafe { FrameTable::new(&plan.in_one_chunk(), banks, pdx, &[window], |bytes| bytes.fill(0)) };
+    Box::leak(Box::new(table))
+}
+
+/// A hypervisor with `tables` page tables to begin with, and all of `ram` free.
+pub fn kernel(ram: &Range<Mfn>, tables: u64) -> Kernel {
+    let mut pool = TablePool::new();
+    let first = memory(tables * PAGE_SIZE, PAGE_SIZE);
+    // SAFETY: memory of the pool's own, whose provenance is exposed.
+    unsafe { pool.add(first.start.address()..first.end.address(), |page| page.fill(0)) };
+    let vmap = Box::leak(Box::new(Vmap::new(PageTable::new(pool, Tlb).expect("a root table"))));
+    let table = frametable(core::slice::from_ref(ram));
+    let heap = Box::leak(Box::new(Heap::new(|_, _| ())));
+    Kernel::new(table, PageAlloc::new(table, vec![ram.clone()]), vmap, heap)
+}
