@@ -36,3 +36,20 @@ pub mod symbols;
 #[cfg(test)]
 mod testing;
 pub mod vmap;
+
+#[cfg(target_os = "none")]
+pub mod backtrace;
+#[cfg(all(target_os = "none", feature = "bench"))]
+pub mod bench;
+#[cfg(target_os = "none")]
+pub mod console;
+#[cfg(target_os = "none")]
+pub mod fatal;
+#[cfg(target_os = "none")]
+pub mod report;
+#[cfg(all(target_os = "none", feature = "selftest"))]
+pub mod selftest;
+#[cfg(target_os = "none")]
+pub mod start;
+#[cfg(target_os = "none")]
+pub mod stopwatch;

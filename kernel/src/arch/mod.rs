@@ -1,7 +1,16 @@
-//! The processor, as far as the host has it.
+//! The processor: registers, barriers, exceptions, and nothing that decides.
+//!
+//! [`syndrome`] and [`memory_system`] are pure and tested on the host; `aarch64` exists in the image only. [`Tlb`], [`Mpu`]
+//! and [`zero`] are what code that is built for both uses.
 
+#[cfg(target_os = "none")]
+pub mod aarch64;
+#[cfg(not(target_os = "none"))]
 mod host;
 pub mod memory_system;
 pub mod syndrome;
 
+#[cfg(target_os = "none")]
+pub use aarch64::{cache::zero, mpu::Mpu, tlb::Tlb};
+#[cfg(not(target_os = "none"))]
 pub use host::{Mpu, Tlb, zero};

@@ -1,0 +1,162 @@
+//! The assembly, and what Rust may ask of it.
+
+use crate::Layout;
+use core::arch::global_asm;
+use core::ptr::addr_of;
+use lacuna_board::{BOARD, RegisterWrite, Start};
+
+// One letter per stage on the board's UART, where the board is known before its device tree is read. Uses x0 and x1.
+#[cfg(feature = "early-uart")]
+global_asm!(
+    ".macro stage letter",
+    "mov x1, {uart} & 0xffff",
+    "movk x1, ({uart} >> 16) & 0xffff, lsl #16",
+    "movk x1, ({uart} >> 32) & 0xffff, lsl #32",
+    "mov w0, #\\letter",
+    "str w0, [x1]",
+    ".endm",
+    uart = const match BOARD.early_uart {
+        Some(address) => address,
+        None => panic!("feature early-uart needs a board that names its UART"),
+    },
+);
+#[cfg(not(feature = "early-uart"))]
+global_asm!(".macro stage letter", ".endm");
+
+/// How many writes the early UART needs; none in an image that does not use it.
+const UART_WRITES: usize = if cfg!(feature = "early-uart") { BOARD.early_uart_setup.len() } else { 0 };
+
+/// The writes themselves, not a reference to them: nothing is relocated yet when they are read.
+static UART_SETUP: [RegisterWrite; UART_WRITES] =
+    *BOARD.early_uart_setup.first_chunk().expect("there are as many as were counted");
+
+// Makes the early UART usable. Uses x0 to x3.
+global_asm!(
+    ".macro set_up_uart",
+    ".if {writes}",
+    "adrp x0, {setup}",
+    "add x0, x0, :lo12:{setup}",
+    "mov x1, #{writes}",
+    "1: ldr x2, [x0]",
+    "ldr w3, [x0, #8]",
+    "str w3, [x2]",
+    "add x0, x0, #16",
+    "subs x1, x1, #1",
+    "b.ne 1b",
+    ".endif",
+    ".endm",
+    setup = sym UART_SETUP,
+    writes = const UART_WRITES,
+);
+
+// Keeps all cores but that with affinity 0 where they are, if the board starts every one. Uses x1 and x2.
+global_asm!(
+    ".macro park_other_cores",
+    ".if {park}",
+    "mrs x1, mpidr_el1", // Aff3 [39:32], Aff2 to Aff0 [23:0] (DDI 0487, D24.2.119)
+    "and x2, x1, #0xffffff",
+    "ubfx x1, x1, #32, #8",
+    "orr x1, x1, x2",
+    "cbz x1, 2f",
+    "1: wfe",
+    "b 1b",
+    "2:",
+    ".endif",
+    ".endm",
+    park = const matches!(BOARD.start, Start::EveryCore) as u32,
+);
+
+// Sets CNTFRQ_EL0 if nobody has, on a board that says what it should be. Uses x1.
+global_asm!(
+    ".macro set_counter_frequency",
+    ".if {hz}",
+    "mrs x1, cntfrq_el0",
+    "cbnz x1, 1f",
+    "mov_q x1, {hz}",
+    "msr cntfrq_el0, x1",
+    "1:",
+    ".endif",
+    ".endm",
+    hz = const match BOARD.counter_hz {
+        Some(hz) => hz,
+        None => 0,
+    },
+);
+
+// Ends the machine with a failing status from where no Rust can run. Without semihosting there is no way that works on
+// every machine: the CPU stops, and the last stage's letter tells where.
+#[cfg(feature = "semihosting")]
+global_asm!(
+    ".macro end_machine",
+    "mov w0, #0x20", // SYS_EXIT_EXTENDED (Semihosting for AArch32 and AArch64, 6.8)
+    "adr x1, 2f",
+    "hlt #0xf000",
+    "b 1f",
+    ".balign 8",
+    "2: .quad 0x20026, 1", // ADP_Stopped_ApplicationExit, status 1
+    ".endm",
+);
+#[cfg(not(feature = "semihosting"))]
+global_asm!(".macro end_machine", ".endm");
+
+// SCTLR_EL2 with E2H = 0: all RES1 bits (29, 28, 23, 22, 18, 16, 11, 5, 4), everything else off (DDI 0487, D24.2.132).
+global_asm!(
+    ".equ SCTLR_EL2_OFF, 0x30c50830",
+    ".macro mov_q register, value",
+    "mov \\register, #(\\value & 0xffff)",
+    "movk \\register, #((\\value >> 16) & 0xffff), lsl #16",
+    ".endm",
+);
+
+global_asm!(include_str!("vectors.S"));
+global_asm!(include_str!("entry.S"));
+
+unsafe extern "C" {
+    static __image_start: u8;
+    static __text_end: u8;
+    static __symbols_start: u8;
+    static __symbols_end: u8;
+    static __rodata_end: u8;
+    static __data_end: u8;
+    static __stack_bottom: u8;
+    static __stack_top: u8;
+    static __fault_stack_bottom: u8;
+    static __fault_stack_top: u8;
+    static __early_pool_start: u8;
+    static __early_pool_end: u8;
+
+    fn invalidate_data_cache(start: u64, end: u64);
+}
+
+/// Where the linker script put the parts of the image, at the address it was loaded at.
+pub fn layout() -> Layout {
+    macro_rules! address {
+        ($symbol:ident) => {
+            addr_of!($symbol) as u64
+        };
+    }
+    Layout {
+        text: address!(__image_start)..address!(__text_end),
+        rodata: address!(__text_end)..address!(__rodata_end),
+        data: address!(__rodata_end)..address!(__data_end),
+        stack: address!(__stack_bottom)..address!(__stack_top),
+        fault_stack: address!(__fault_stack_bottom)..address!(__fault_stack_top),
+        pool: address!(__early_pool_start)..address!(__early_pool_end),
+        symbols: address!(__symbols_start)..address!(__symbols_end),
+    }
+}
+
+/// Drops every line of the image from the data cache, without writing any back.
+///
+/// What was written with the cache off is in memory only; a line that was speculatively filled before would hide it once
+/// the cache is on (DDI 0487, D7.4.9). To be called as the last thing before that.
+///
+/// # Safety
+///
+/// The data cache must be off, so that no line holds anything that memory does not.
+pub unsafe fn invalidate_image() {
+    let image = layout().image();
+    // SAFETY: the caller promises that no line of the range is dirty, so dropping lines loses nothing; the range is the
+    // image, which begins on a page boundary and so on a cache line.
+    unsafe { invalidate_data_cache(image.start, image.end) };
+}

@@ -1,0 +1,66 @@
+//! The first instructions: Image header, entry, relocation, stacks and exception vectors.
+//!
+//! Entry code checks the exception level, clears BSS, applies the relocations of the static PIE and calls
+//! `lacuna_main`, which the kernel provides, with the MMU and the caches still off. It knows nothing of memory
+//! management: [`layout`] tells where the linker script put what, and the rest is the kernel's business.
+//!
+//! Relies on: entry as Linux's `Documentation/arch/arm64/booting.rst` describes it.
+
+#![no_std]
+
+#[cfg(target_os = "none")]
+mod entry;
+
+/// What the exception vectors save, and restore when the handler returns.
+///
+/// The handler may change any field: execution goes on at `elr` with the registers and the stack pointer found here.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ExceptionFrame {
+    /// General registers x0 to x30.
+    pub x: [u64; 31],
+    /// Stack pointer at the time of the exception.
+    pub sp: u64,
+    /// ELR_EL2: where the exception was taken from.
+    pub elr: u64,
+    /// SPSR_EL2: the state it was taken from.
+    pub spsr: u64,
+    /// ESR_EL2: why.
+    pub esr: u64,
+    /// FAR_EL2: the faulting address, if the class has one.
+    pub far: u64,
+}
+
+const _: () = assert!(size_of::<ExceptionFrame>() == 36 * 8, "vectors.S lays the frame out by hand");
+
+/// Where the parts of the image lie, as addresses (physical, and virtual too: the image runs where it was loaded).
+///
+/// All boundaries are multiples of 4 KiB, all ranges half-open. Between `data` and `stack`, `stack` and `fault_stack`,
+/// and `fault_stack` and `pool` lies one guard page each.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Code, to be mapped read-execute.
+    pub text: core::ops::Range<u64>,
+    /// Constants, relocated pointers and the symbol table, to be mapped read-only.
+    pub rodata: core::ops::Range<u64>,
+    /// Data and BSS, to be mapped read-write.
+    pub data: core::ops::Range<u64>,
+    /// The stack of the boot CPU.
+    pub stack: core::ops::Range<u64>,
+    /// The stack that exceptions use when the other has no room.
+    pub fault_stack: core::ops::Range<u64>,
+    /// Memory for the first heap and the first page tables, with undefined contents.
+    pub pool: core::ops::Range<u64>,
+    /// The symbol table for backtraces, inside `rodata`.
+    pub symbols: core::ops::Range<u64>,
+}
+
+impl Layout {
+    /// The whole image, from its header to the end of the pool.
+    pub fn image(&self) -> core::ops::Range<u64> {
+        self.text.start..self.pool.end
+    }
+}
+
+#[cfg(target_os = "none")]
+pub use entry::{invalidate_image, layout};

@@ -1,0 +1,51 @@
+//! What the CPU is, and its counter.
+
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable};
+
+/// Bits of a physical address that this CPU implements, at most 48.
+///
+/// The page tables of the 4 KiB granule without FEAT_LPA2 hold 48 bits, whatever the CPU could do (DDI 0487, D8.3.1).
+pub fn physical_address_bits() -> u32 {
+    // ID_AA64MMFR0_EL1.PARange, in the order of its encoding (DDI 0487, D24.2.80).
+    const BITS: [u32; 8] = [32, 36, 40, 42, 44, 48, 52, 56];
+    let range = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange) as usize;
+    BITS.get(range).copied().unwrap_or(48).min(48)
+}
+
+/// Whether stage 1 at EL2 can use 4 KiB pages: ID_AA64MMFR0_EL1.TGran4 is not 0b1111.
+pub fn has_4k_granule() -> bool {
+    ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::TGran4) != 0b1111
+}
+
+/// MIDR_EL1: who made the CPU, and which it is.
+pub fn identity() -> u64 {
+    MIDR_EL1.get()
+}
+
+/// Ticks of the physical counter.
+///
+/// The ISB keeps the read from being done early (DDI 0487, D12.2.1).
+pub fn ticks() -> u64 {
+    barrier::isb(barrier::SY);
+    CNTPCT_EL0.get()
+}
+
+/// Nanoseconds in a second.
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// Nanoseconds that `ticks` of the counter take; 0 if the firmware has not set CNTFRQ_EL0.
+pub fn nanoseconds(ticks: u64) -> u64 {
+    let frequency = CNTFRQ_EL0.get();
+    if frequency == 0 {
+        return 0;
+    }
+    // Seconds and the rest apart, so that no product exceeds 64 bits: the frequency is at most 1 GHz (DDI 0487, D12.1.2).
+    let (seconds, rest) = (ticks / frequency, ticks % frequency);
+    seconds * NANOSECONDS + rest * NANOSECONDS / frequency
+}
+
+/// ID_AA64MMFR0_EL1.
+pub fn memory_model_features() -> u64 {
+    ID_AA64MMFR0_EL1.get()
+}

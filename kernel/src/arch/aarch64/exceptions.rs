@@ -1,0 +1,90 @@
+//! What happens when something goes wrong at EL2.
+
+use crate::addr::VirtAddr;
+use crate::arch::aarch64::fixup::{self, Fault};
+use crate::arch::aarch64::power::{self, Outcome};
+use crate::arch::syndrome::Syndrome;
+use crate::backtrace;
+use crate::console::Emergency;
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable};
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering};
+use lacuna_boot::ExceptionFrame;
+
+/// The sixteen entries of the vector table (DDI 0487, D1.3.1.5): where the exception came from, and what it is.
+const ORIGINS: [&str; 4] = ["EL2 with SP_EL0", "EL2", "a lower level", "a lower level in AArch32"];
+const KINDS: [&str; 4] = ["synchronous exception", "IRQ", "FIQ", "SError"];
+
+const IRQ: usize = 1;
+const FIQ: usize = 2;
+
+/// Index of the vector for synchronous exceptions from EL2 itself.
+const EL2_SYNCHRONOUS: u64 = 4;
+
+/// Exceptions that are being reported. More than one means that the report itself faulted.
+static REPORTING: AtomicU32 = AtomicU32::new(0);
+
+/// Lets SErrors be taken from here on, so that an access that failed late is reported instead of lost.
+pub fn unmask_serror() {
+    // Without AMO a physical SError stays pending while EL2 runs (DDI 0487, D1.3.6).
+    HCR_EL2.modify(HCR_EL2::AMO::SET);
+    barrier::isb(barrier::SY);
+    DAIF.modify(DAIF::A::Unmasked);
+}
+
+/// Every exception that EL2 takes comes here, from `vectors.S`.
+#[unsafe(no_mangle)]
+extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
+    #[cfg(feature = "pmsa-emulation")]
+    if vector == EL2_SYNCHRONOUS && emulated(frame) {
+        return;
+    }
+    let fault =
+        Fault { syndrome: Syndrome::new(frame.esr), address: VirtAddr::new(frame.far), at: VirtAddr::new(frame.elr) };
+    if vector == EL2_SYNCHRONOUS && fixup::recover(frame, fault) {
+        return;
+    }
+    report(frame, vector, fault);
+    power::end(Outcome::Failure);
+}
+
+/// Prints what is known of an exception that nobody expected. Takes no lock and allocates nothing.
+fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
+    // Plain loads and stores: an exclusive could fail forever while the MMU is off.
+    let depth = REPORTING.load(Ordering::Relaxed);
+    REPORTING.store(depth + 1, Ordering::Relaxed);
+    if depth > 0 {
+        if depth == 1 {
+            let _ = writeln!(Emergency, "lacuna: fatal: another exception during the report ({:#x})", frame.esr);
+        }
+        return;
+    }
+    let (origin, kind) = (ORIGINS[(vector / 4 % 4) as usize], (vector % 4) as usize);
+    // A failure to print can be told to nobody. For an interrupt ESR_EL2 says nothing.
+    let _ = match kind {
+        IRQ | FIQ => writeln!(Emergency, "\nlacuna: fatal: unexpected {} from {origin}", KINDS[kind]),
+        _ => writeln!(Emergency, "\nlacuna: fatal: {} ({} from {origin})", fault.syndrome.class(), KINDS[kind]),
+    };
+    let _ = writeln!(Emergency, "  ESR {:#018x}  ELR {:#018x}  FAR {:#018x}", frame.esr, frame.elr, frame.far);
+    let _ = writeln!(Emergency, "  SPSR {:#x}  SP {:#018x}", frame.spsr, frame.sp);
+    for (row, registers) in frame.x.chunks(4).enumerate() {
+        for (column, value) in registers.iter().enumerate() {
+            let _ = write!(Emergency, "  x{:<2} {value:#018x}", row * 4 + column);
+        }
+        let _ = writeln!(Emergency);
+    }
+    backtrace::print(&mut Emergency, frame.elr, frame.x[30], frame.x[29]);
+}
+
+/// Has the emulation of the MPU look at an exception first: most of them a CPU with an MPU would not take.
+#[cfg(feature = "pmsa-emulation")]
+fn emulated(frame: &mut ExceptionFrame) -> bool {
+    use lacuna_board::pmsa::{Exception, Handled, handle};
+    let ExceptionFrame { x, elr, spsr, esr, far, .. } = frame;
+    match handle(Exception { x, elr, esr, spsr, far: *far }) {
+        Handled::Yes => true,
+        Handled::No => false,
+        Handled::Stuck(at) => crate::fatal!("the regions no longer cover what exceptions need ({at:#x})"),
+    }
+}

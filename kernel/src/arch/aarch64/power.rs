@@ -1,0 +1,51 @@
+//! The end of the machine.
+
+use crate::devtree::Conduit;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// How a run went, for whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for was done.
+    Success,
+    /// Something failed, and a line says what.
+    Failure,
+}
+
+const UNKNOWN: u8 = 0;
+const SMC: u8 = 1;
+
+/// How the firmware's PSCI is called, once the device tree has said so.
+static CONDUIT: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Tells how PSCI is called. An HVC from EL2 would only come back to EL2, so SMC alone is of use.
+pub fn set_conduit(conduit: Conduit) {
+    let value = match conduit {
+        Conduit::Smc => SMC,
+        Conduit::Hvc => UNKNOWN,
+    };
+    CONDUIT.store(value, Ordering::Relaxed);
+}
+
+/// Ends the machine: through semihosting with an exit status, else by PSCI SYSTEM_OFF, which has none, where there is an
+/// EL3 to ask, else stops the CPU.
+pub fn end(outcome: Outcome) -> ! {
+    #[cfg(feature = "semihosting")]
+    semihosting::process::exit(match outcome {
+        Outcome::Success => 0,
+        Outcome::Failure => 1,
+    });
+    #[cfg(not(feature = "semihosting"))]
+    {
+        let _ = outcome;
+        // Armv8-R AArch64 has no EL3, and no SMC (DDI 0600, B1.1).
+        #[cfg(feature = "mmu")]
+        if CONDUIT.load(Ordering::Relaxed) == SMC {
+            // Returns only if the firmware refuses.
+            let _ = smccc::psci::system_off::<smccc::Smc>();
+        }
+        loop {
+            aarch64_cpu::asm::wfe();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The end of a run that cannot go on: one line that says why, and a failing status.
+//!
+//! A fatal error is somebody else's: a device tree that contradicts itself, a machine with too little memory. A panic is a
+//! bug of ours, and prints where. Neither takes a lock or allocates.
+
+use crate::arch::aarch64::power::{self, Outcome};
+use crate::backtrace;
+use crate::console::Emergency;
+use core::arch::asm;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Prints `lacuna: fatal: <what>` and ends the machine with a failing status.
+#[macro_export]
+macro_rules! fatal {
+    ($($argument:tt)*) => {
+        $crate::fatal::end(format_args!($($argument)*))
+    };
+}
+
+/// Does what [`fatal!`](crate::fatal!) does. Takes no lock and allocates nothing.
+pub fn end(what: fmt::Arguments<'_>) -> ! {
+    // A failure to print can be told to nobody.
+    let _ = writeln!(Emergency, "lacuna: fatal: {what}");
+    power::end(Outcome::Failure)
+}
+
+/// Whether a panic is being reported, so that another one in the middle of it ends the machine at once.
+static PANICKING: AtomicBool = AtomicBool::new(false);
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if PANICKING.load(Ordering::Relaxed) {
+        power::end(Outcome::Failure);
+    }
+    PANICKING.store(true, Ordering::Relaxed);
+    let _ = write!(Emergency, "\nlacuna: panic: {}", info.message());
+    if let Some(place) = info.location() {
+        let _ = write!(Emergency, " ({}:{})", place.file(), place.line());
+    }
+    let _ = writeln!(Emergency);
+    let (here, frame): (u64, u64);
+    // SAFETY: reads two registers.
+    unsafe {
+        asm!("adr {}, .", "mov {}, x29", out(reg) here, out(reg) frame, options(nomem, nostack, preserves_flags))
+    };
+    backtrace::print(&mut Emergency, here, 0, frame);
+    power::end(Outcome::Failure)
+}

@@ -1,0 +1,129 @@
+//! The image: each stage of the boot takes what the one before it made.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use core::alloc::Layout;
+use lacuna::arch::aarch64::{cpu, exceptions, power, power::Outcome};
+use lacuna::boot_alloc::{BootAlloc, BootAllocError};
+use lacuna::console::{self, ConsoleError};
+use lacuna::devtree::FactsError;
+use lacuna::frametable::plan::{Plan, PlanError, Shape};
+use lacuna::frametable::table::FrameTable;
+use lacuna::heap::{Heap, Usage};
+use lacuna::kernel::Kernel;
+use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
+use lacuna::options::{OptionError, Options};
+use lacuna::page_alloc::PageAlloc;
+use lacuna::pdx::PdxMap;
+use lacuna::report::{self, Report};
+use lacuna::start::{self, BackendError, DeviceTree, PoolError, StartError, TreeError};
+use lacuna::stopwatch::Stopwatch;
+use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
+use lacuna::{fatal, frametable};
+use thiserror::Error;
+
+#[global_allocator]
+static HEAP: Heap = Heap::new(out_of_memory);
+
+fn out_of_memory(heap: Usage, wanted: Layout) {
+    fatal!("out of memory: the heap cannot give {} bytes aligned to {} ({heap})", wanted.size(), wanted.align());
+}
+
+/// Entered from `boot/src/entry.S`: with the MMU and the caches off, on the boot CPU, at exception level `level`;
+/// `device_tree` is what the loader left in x0, and `ticks` what the counter said at the first instruction.
+#[unsafe(no_mangle)]
+extern "C" fn lacuna_main(device_tree: u64, level: u64, ticks: u64) -> ! {
+    match boot(device_tree, level, ticks) {
+        Ok(outcome) => power::end(outcome),
+        Err(error) => fatal!("{error}"),
+    }
+}
+
+/// Why the boot ends. Each of these is a sentence already.
+#[derive(Debug, Error)]
+enum BootError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
+    #[error(transparent)]
+    Map(#[from] MapError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Frames(#[from] BootAllocError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Mapping(#[from] VmapError),
+    #[error(transparent)]
+    #[cfg(feature = "selftest")]
+    SelfTest(#[from] lacuna::selftest::SelfTestError),
+}
+
+/// The stages.
+fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> {
+    start::check_cpu(level)?;
+    let mut clock = Stopwatch::started_at(ticks);
+    let layout = lacuna_boot::layout();
+    // SAFETY: the entry code has just left the MMU and the caches off, and nobody uses the pool yet.
+    let vmap = Box::leak(Box::new(unsafe { start::enable(&layout, &HEAP) }?));
+    console::letter(b'e');
+    clock.lap("address space");
+
+    let tree = DeviceTree::find(vmap, device_tree)?;
+    let blob = tree.check()?;
+    let facts = blob.facts()?;
+    facts.psci.inspect(|conduit| power::set_conduit(*conduit));
+    console::letter(b'f');
+    clock.lap("device tree");
+
+    let (options, unknown) = Options::parse(facts.bootargs.unwrap_or_default())?;
+    if let Some(uart) = &facts.console {
+        console::start(vmap, uart)?;
+    }
+    console::set_level(options.log_level);
+    exceptions::unmask_serror();
+    report::warnings(&facts.warnings, &unknown);
+    clock.lap("console");
+
+    let owned = start::owned(&facts, &layout, &tree);
+    let memory = MemoryMap::new(&facts.banks, owned, PhysLimit::from_bits(cpu::physical_address_bits()))?;
+    report::warnings(memory.warnings(), &[]);
+    let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());
+    report::warnings(refusal.as_slice(), &[]);
+    clock.lap("memory map");
+
+    let mut frames = BootAlloc::new(memory.free());
+    // SAFETY: the boot allocator gives each frame once.
+    unsafe { start::add_pool(vmap, &HEAP, &mut frames) }?;
+    let plan = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default())?;
+    let plan = frametable::in_form(plan, options.frametable);
+    let chunks = frametable::allocate(&plan, &mut frames)?;
+    // SAFETY: the chunks' frames were allocated for them and for nothing else.
+    let table: &FrameTable = Box::leak(Box::new(unsafe { frametable::build(vmap, &plan, &chunks, &memory, pdx) }?));
+    clock.lap("frametable");
+
+    let kernel = Kernel::new(table, PageAlloc::new(table, frames.into_free()), vmap, &HEAP);
+    clock.lap("page allocator");
+
+    Report { layout: &layout, memory: &memory, plan: &plan, chunks: &chunks, kernel: &kernel, clock: &clock }.print();
+    #[cfg(feature = "bench")]
+    lacuna::bench::run(&kernel, &clock);
+    #[cfg(feature = "selftest")]
+    return Ok(lacuna::selftest::run(&kernel, &plan, &options.selftest)?);
+    #[cfg(not(feature = "selftest"))]
+    Ok(Outcome::Success)
+}

@@ -1,0 +1,129 @@
+//! What the boot says, for the person at the other end of the cable and for scripts.
+
+use crate::addr::{Bytes, Frames, Mfn};
+use crate::arch::aarch64::cpu;
+use crate::arch::memory_system::MemorySystem;
+use crate::frametable::plan::Plan;
+use crate::kernel::Kernel;
+use crate::memory_map::MemoryMap;
+use crate::pdx::Kind;
+use crate::println;
+use crate::stopwatch::Stopwatch;
+use core::fmt::{self, Display};
+use core::ops::Range;
+use lacuna_boot::Layout;
+use log::{info, warn};
+
+/// Prints what was left out or cannot be had, and the words of the command line that are no options.
+pub fn warnings<W: Display>(warnings: &[W], unknown: &[&str]) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    if !unknown.is_empty() {
+        warn!("unknown on the command line: {}", unknown.join(" "));
+    }
+}
+
+/// Everything that the report is about.
+pub struct Report<'a> {
+    /// The image.
+    pub layout: &'a Layout,
+    /// Banks and their owners.
+    pub memory: &'a MemoryMap,
+    /// The frametable as planned.
+    pub plan: &'a Plan,
+    /// The memory of its chunks.
+    pub chunks: &'a [Range<Mfn>],
+    /// The memory as it is now.
+    pub kernel: &'a Kernel,
+    /// How long it took.
+    pub clock: &'a Stopwatch,
+}
+
+impl Report<'_> {
+    /// Prints it: for people at level `info`, and the line for scripts at any.
+    pub fn print(&self) {
+        if log::log_enabled!(log::Level::Info) {
+            self.machine();
+            self.frametable();
+            self.times();
+        }
+        self.script_line();
+    }
+
+    fn machine(&self) {
+        let image = self.layout.image();
+        let version = env!("CARGO_PKG_VERSION");
+        let memory = match MemorySystem::of_image() {
+            MemorySystem::Mmu => "mmu",
+            MemorySystem::Mpu => "mpu",
+        };
+        info!("lacuna {version} ({memory}) at EL2, image [{:#x}, {:#x})", image.start, image.end);
+        info!("cpu     MIDR {:#x}, {} physical address bits", cpu::identity(), cpu::physical_address_bits());
+        let (banks, memory) = (self.memory.banks(), self.memory);
+        let (ram, span) = (Bytes(memory.ram_bytes()), Bytes(memory.span_bytes()));
+        info!("memory  {} of RAM in {} over {span} of addresses", ram, Count(banks.len(), "bank"));
+        for bank in banks {
+            let span = bank.span();
+            info!("        [{:#012x}, {:#012x})  {:>9}", span.start.get(), span.end.get(), Bytes(bank.bytes()));
+        }
+        for owned in memory.reserved() {
+            let span = owned.span;
+            let size = Bytes(span.bytes());
+            info!("        [{:#012x}, {:#012x})  {size:>9}  {}", span.start.get(), span.end.get(), owned.owner);
+        }
+    }
+
+    fn frametable(&self) {
+        let groups = self.plan.groups();
+        info!("pdx     {}", self.kernel.table().pdx().kind());
+        info!("groups  {groups}  {} of {} valid", groups.count_valid(), groups.span());
+        let (size, whole) = (Bytes(self.plan.frametable_bytes()), Bytes(self.plan.contiguous_bytes()));
+        info!("frames  {size} of frametable in {} (contiguous: {whole})", Count(self.chunks.len(), "chunk"));
+        for (chunk, frames) in self.plan.chunks().iter().zip(self.chunks) {
+            let addresses = self.kernel.table().addresses(chunk);
+            let size = Bytes(chunk.bytes);
+            let how = self.kernel.vmap().describe(addresses.clone());
+            info!("        {} -> {:#012x}  {size:>9}  {how}", addresses.start, frames.start.address().get());
+        }
+        info!("free    {}", Bytes(self.kernel.free_bytes()));
+    }
+
+    fn times(&self) {
+        for (stage, nanoseconds) in self.clock.laps() {
+            info!("time    {stage:<15}{:>8} us", nanoseconds.div_ceil(1000));
+        }
+    }
+
+    fn script_line(&self) {
+        let kind = match self.kernel.table().pdx().kind() {
+            Kind::None => "none",
+            Kind::Mask { .. } => "mask",
+            Kind::Offset { .. } => "offset",
+        };
+        let groups = self.plan.groups();
+        println!(
+            "lacuna: memory banks={} ram_kib={} span_kib={} pdx={kind} groups={}/{} chunks={} frametable_kib={} \
+             contiguous_kib={} free_kib={}",
+            self.memory.banks().len(),
+            self.memory.ram_bytes() >> 10,
+            self.memory.span_bytes() >> 10,
+            groups.count_valid(),
+            groups.span(),
+            self.chunks.len(),
+            self.plan.frametable_bytes() >> 10,
+            self.plan.contiguous_bytes() >> 10,
+            self.kernel.free_bytes() >> 10,
+        );
+    }
+}
+
+/// A number of things, in English.
+struct Count(usize, &'static str);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, thing) = self;
+        write!(f, "{count} {thing}{}", if *count == 1 { "" } else { "s" })
+    }
+}

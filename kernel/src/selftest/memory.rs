@@ -1,0 +1,42 @@
+//! Memory for tests, and what they read and write of it.
+
+use super::Verdict;
+use crate::addr::Mfn;
+use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::frametable::page_info::Owner;
+use crate::kernel::Kernel;
+use crate::selftest::Subject;
+use crate::vmap::Mapping;
+use alloc::string::{String, ToString};
+
+/// The owner of what tests allocate.
+pub(super) const ME: Owner = Owner::new(100);
+
+/// A read of memory that nobody has mapped.
+pub(super) const READ_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Read);
+
+pub(super) fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// Runs `test` with 2^`order` frames, and frees them.
+pub(super) fn with_frames(subject: &Subject<'_>, order: u32, test: impl FnOnce(&Kernel, Mfn) -> Verdict) -> Verdict {
+    let first = subject.kernel.alloc(order, ME).map_err(text)?;
+    let verdict = test(subject.kernel, first);
+    subject.kernel.free(first, order).map_err(text)?;
+    verdict
+}
+
+pub(super) fn word(mapping: &Mapping<'_>, offset: u64) -> *mut u64 {
+    mapping.as_ptr().as_ptr().wrapping_add(offset as usize).cast()
+}
+
+pub(super) fn write(mapping: &Mapping<'_>, offset: u64, value: u64) {
+    // SAFETY: the tests write to frames of their own, through mappings that live, at offsets inside.
+    unsafe { word(mapping, offset).write_volatile(value) };
+}
+
+pub(super) fn read(mapping: &Mapping<'_>, offset: u64) -> u64 {
+    // SAFETY: as for `write`.
+    unsafe { word(mapping, offset).read_volatile() }
+}

@@ -1,0 +1,177 @@
+//! Tests that the image runs on itself, on the machine as it is.
+//!
+//! Results are printed in KTAP, the test format of the Linux kernel. What must fault does so in earnest: the exception is
+//! taken, compared with what was expected and survived.
+
+use crate::arch::aarch64::fixup::{self, Fault};
+use crate::arch::aarch64::power::Outcome;
+use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::frametable::plan::Plan;
+use crate::kernel::Kernel;
+use crate::options::SelfTest;
+use crate::println;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What a test is given to test.
+pub struct Subject<'a> {
+    /// The memory of the running hypervisor.
+    pub kernel: &'a Kernel,
+    /// The frametable as it was planned.
+    pub plan: &'a Plan,
+}
+
+/// Nothing, or what is wrong.
+type Verdict = Result<(), String>;
+
+struct Test {
+    name: &'static str,
+    run: fn(&Subject<'_>) -> Verdict,
+}
+
+/// Lists the functions of a module as tests, `module::function` being the name.
+macro_rules! tests {
+    ($module:ident: $($function:ident)*) => {
+        pub(super) const TESTS: &[crate::selftest::Test] = &[
+            $(crate::selftest::Test {
+                name: concat!(stringify!($module), "::", stringify!($function)),
+                run: $function,
+            },)*
+        ];
+    };
+}
+
+/// Ends a test with a message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(alloc::format!($($message)*));
+        }
+    };
+}
+
+mod faults;
+mod frametable;
+mod memory;
+#[cfg(feature = "mmu")]
+mod mmu;
+#[cfg(feature = "mpu")]
+mod mpu;
+mod pages;
+mod pdx;
+mod vmap;
+
+const SUITES: &[&[Test]] = &[
+    pdx::TESTS,
+    frametable::TESTS,
+    pages::TESTS,
+    vmap::TESTS,
+    #[cfg(feature = "mmu")]
+    mmu::TESTS,
+    #[cfg(feature = "mpu")]
+    mpu::TESTS,
+    faults::TESTS,
+];
+
+/// Why no test was run.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// The command line chooses no test that exists.
+    #[error("selftest={0} is the start of no test's name")]
+    NoSuchTest(String),
+}
+
+/// Runs the tests that `choice` names and prints how they went.
+///
+/// # Errors
+///
+/// [`SelfTestError::NoSuchTest`]: a run without any test is no success.
+pub fn run(kernel: &Kernel, plan: &Plan, choice: &SelfTest) -> Result<Outcome, SelfTestError> {
+    let chosen: Vec<&Test> = SUITES.iter().copied().flatten().filter(|test| is_chosen(test.name, choice)).collect();
+    match choice {
+        SelfTest::Off => return Ok(Outcome::Success),
+        SelfTest::Prefix(prefix) if chosen.is_empty() => return Err(SelfTestError::NoSuchTest(prefix.clone())),
+        SelfTest::All | SelfTest::Prefix(_) => {}
+    }
+    let subject = Subject { kernel, plan };
+    println!("KTAP version 1");
+    println!("1..{}", chosen.len());
+    let mut failed = 0;
+    for (number, test) in chosen.iter().enumerate().map(|(index, test)| (index + 1, test)) {
+        let before = kernel.free_bytes() + kernel.grown_bytes();
+        let verdict = (test.run)(&subject).and_then(|()| nothing_lost(kernel, before));
+        match verdict {
+            Ok(()) => println!("ok {number} - {}", test.name),
+            Err(message) => {
+                failed += 1;
+                println!("# {message}");
+                println!("not ok {number} - {}", test.name);
+            }
+        }
+    }
+    println!("lacuna: selftest: {} passed, {failed} failed", chosen.len() - failed);
+    Ok(if failed == 0 { Outcome::Success } else { Outcome::Failure })
+}
+
+fn is_chosen(name: &str, choice: &SelfTest) -> bool {
+    match choice {
+        SelfTest::All => true,
+        SelfTest::Off => false,
+        SelfTest::Prefix(prefix) => name.starts_with(prefix.as_str()),
+    }
+}
+
+/// Every test gives back what it takes. What heap and page tables grew by meanwhile is theirs.
+fn nothing_lost(kernel: &Kernel, before: u64) -> Verdict {
+    let now = kernel.free_bytes() + kernel.grown_bytes();
+    ensure!(now == before, "{before} bytes were free or in the pool before the test, {now} are after it");
+    Ok(())
+}
+
+/// Runs `code`, which must fault as `class` says, and returns the fault.
+///
+/// # Safety
+///
+/// As for [`fixup::catch`].
+unsafe fn expect_fault<R>(class: Class, code: impl FnOnce() -> R) -> Result<Fault, String> {
+    // SAFETY: the caller vouches for the code.
+    match unsafe { fixup::catch(code) } {
+        Err(fault) if fault.syndrome.class() == class => Ok(fault),
+        Err(fault) => Err(format!("expected {class}, got {} at {}", fault.syndrome.class(), fault.address)),
+        Ok(_) => Err(format!("expected {class}, but nothing faulted")),
+    }
+}
+
+/// Reads a byte at `address`, which must fault as `class` says, there.
+fn read_faults(address: u64, class: Class) -> Verdict {
+    let byte = core::ptr::with_exposed_provenance::<u8>(address as usize);
+    // SAFETY: either the read faults, which is the point, or any byte is a valid one.
+    let read = || unsafe { byte.read_volatile() };
+    // SAFETY: the closure owns nothing and changes nothing.
+    is_at(unsafe { expect_fault(class, read) }?, address)
+}
+
+/// Writes a byte at `address`, which must fault as a forbidden write, there.
+fn write_is_forbidden(address: u64) -> Verdict {
+    let byte = core::ptr::with_exposed_provenance_mut::<u8>(address as usize);
+    // SAFETY: the write faults, which is the point, or the test fails and the run with it.
+    let write = || unsafe { byte.write_volatile(0) };
+    // SAFETY: the closure owns nothing; what it would change does not change.
+    is_at(unsafe { expect_fault(Class::DataAbort(FaultKind::Permission, Access::Write), write) }?, address)
+}
+
+/// Calls `address`, which must fault as a forbidden instruction fetch, there.
+fn execution_is_forbidden(address: u64) -> Verdict {
+    // SAFETY: what is there is not executed, which is the point, or the test fails and the run with it.
+    let function: extern "C" fn() = unsafe { core::mem::transmute(address as usize) };
+    // SAFETY: the closure owns nothing.
+    let fault = unsafe { expect_fault(Class::InstructionAbort(FaultKind::Permission), || function()) }?;
+    ensure!(fault.at.get() == address, "the instruction is at {}, not at {address:#x}", fault.at);
+    is_at(fault, address)
+}
+
+fn is_at(fault: Fault, address: u64) -> Verdict {
+    ensure!(fault.address.get() == address, "the fault is at {}, not at {address:#x}", fault.address);
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The page allocator and references to frames.
+
+use super::{Subject, Verdict};
+use crate::addr::{Bytes, Mfn, PAGE_SIZE};
+use crate::frametable::page_info::{MAX_REFERENCES, Owner, RefError};
+use crate::kernel::Kernel;
+use crate::page_alloc::{MAX_ORDER, PageError};
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+tests!(pages:
+    all_free_ram_can_be_taken_by_pages_and_given_back
+    exhaustion_is_an_error
+    no_block_crosses_a_hole
+    a_block_is_aligned_to_its_size
+    what_is_not_allocated_is_not_freed
+    references_are_counted
+    a_foreign_owner_gets_no_reference
+    the_reference_count_does_not_overflow
+    the_heap_grows
+);
+
+const ME: Owner = Owner::new(100);
+const YOU: Owner = Owner::new(101);
+
+/// More than this is taken in large blocks, so that a test of single frames ends in a moment.
+const SINGLES: u64 = 128 << 20;
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// Blocks that a test has taken.
+#[derive(Default)]
+struct Taken(Vec<(Mfn, u32)>);
+
+impl Taken {
+    /// Takes blocks of 2^`order` frames until there are none, or less than `leave` bytes would be left.
+    fn take(&mut self, kernel: &Kernel, order: u32, leave: u64) -> Result<(), String> {
+        while kernel.free_bytes() >= leave + (PAGE_SIZE << order) {
+            match kernel.alloc(order, ME) {
+                Ok(mfn) => self.0.push((mfn, order)),
+                Err(PageError::Exhausted { .. }) => break,
+                Err(error) => return Err(text(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(self, kernel: &Kernel) -> Verdict {
+        self.0.into_iter().try_for_each(|(mfn, order)| kernel.free(mfn, order)).map_err(text)
+    }
+}
+
+/// Single frames in a list whose memory was taken in advance.
+struct Singles {
+    blocks: Vec<Vec<Mfn>>,
+    count: usize,
+}
+
+impl Singles {
+    const PER_BLOCK: usize = 256;
+
+    /// Room for all frames that are free now. The heap grows meanwhile, frame by frame.
+    fn with_room(kernel: &Kernel, filler: Mfn) -> Result<Self, String> {
+        let mut blocks = Vec::new();
+        while (blocks.len() * Self::PER_BLOCK) as u64 * PAGE_SIZE < kernel.free_bytes() {
+            blocks.push(alloc::vec![filler; Self::PER_BLOCK]);
+            let single = kernel.alloc(0, ME).map_err(text)?;
+            kernel.free(single, 0).map_err(text)?;
+        }
+        Ok(Self { blocks, count: 0 })
+    }
+
+    fn push(&mut self, mfn: Mfn) {
+        self.blocks[self.count / Self::PER_BLOCK][self.count % Self::PER_BLOCK] = mfn;
+        self.count += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Mfn> {
+        self.blocks.iter().flat_map(|block| block.iter().copied()).take(self.count)
+    }
+}
+
+fn all_free_ram_can_be_taken_by_pages_and_given_back(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let mut large = Taken::default();
+    for order in (9..=MAX_ORDER).rev() {
+        large.take(kernel, order, SINGLES)?;
+    }
+    let filler = Mfn::new(0).unwrap_or_else(|| unreachable!("0 is a frame number"));
+    let mut singles = Singles::with_room(kernel, filler)?;
+    let free = kernel.free_bytes();
+    let refusal = loop {
+        match kernel.alloc(0, ME) {
+            Ok(mfn) => singles.push(mfn),
+            Err(error) => break error,
+        }
+    };
+    ensure!(refusal == PageError::Exhausted { order: 0, free_bytes: 0 }, "the last allocation ends with: {refusal}");
+    let taken = singles.count as u64 * PAGE_SIZE;
+    ensure!(taken + (64 << 10) >= free, "{} were free, {} could be taken", Bytes(free), Bytes(taken));
+    // Every other frame first: the worst that can happen to free lists, which must not exhaust the heap.
+    for parity in [0, 1] {
+        for mfn in singles.iter().filter(|mfn| mfn.get() % 2 == parity) {
+            kernel.free(mfn, 0).map_err(text)?;
+        }
+    }
+    let whole = kernel.alloc(8, ME).map_err(text)?;
+    kernel.free(whole, 8).map_err(text)?;
+    large.give_back(kernel)
+}
+
+fn exhaustion_is_an_error(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let mut taken = Taken::default();
+    taken.take(kernel, MAX_ORDER, 0)?;
+    let refusal = kernel.alloc(MAX_ORDER, ME);
+    let expected = PageError::Exhausted { order: MAX_ORDER, free_bytes: kernel.free_bytes() };
+    ensure!(refusal.as_ref() == Err(&expected), "asked for 1 GiB too many, got {refusal:?}");
+    let refusal = kernel.alloc(MAX_ORDER + 1, ME);
+    ensure!(refusal == Err(PageError::Order { order: MAX_ORDER + 1 }), "asked for 2 GiB, got {refusal:?}");
+    taken.give_back(kernel)
+}
+
+fn no_block_crosses_a_hole(subject: &Subject<'_>) -> Verdict {
+    let (kernel, table) = (subject.kernel, subject.kernel.table());
+    let mut taken = Taken::default();
+    for order in (4..=MAX_ORDER).rev() {
+        taken.take(kernel, order, 0)?;
+    }
+    for (first, order) in &taken.0 {
+        let Some(last) = first.checked_add((1 << order) - 1) else { return Err("past the end".to_string()) };
+        let inside = table.banks().iter().any(|bank| bank.contains(first) && bank.contains(&last));
+        ensure!(inside, "block {first:?} of order {order} is not inside a bank");
+        let pages = (table.pdx().pdx(*first), table.pdx().pdx(last));
+        ensure!(pages.1.get() - pages.0.get() == (1 << order) - 1, "block {first:?} is torn by the compression");
+    }
+    let blocks = taken.0.len();
+    taken.give_back(kernel)?;
+    ensure!(blocks > 0, "there was no block to look at");
+    Ok(())
+}
+
+fn a_block_is_aligned_to_its_size(subject: &Subject<'_>) -> Verdict {
+    for order in 0..=9 {
+        let mfn = subject.kernel.alloc(order, ME).map_err(text)?;
+        let aligned = mfn.get() % (1 << order) == 0;
+        subject.kernel.free(mfn, order).map_err(text)?;
+        ensure!(aligned, "{mfn:?} is not aligned to order {order}");
+    }
+    Ok(())
+}
+
+fn what_is_not_allocated_is_not_freed(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let refused = |mfn, order, why: &str| match kernel.free(mfn, order) {
+        Err(PageError::NotFreeable { .. }) => Ok(()),
+        other => Err(alloc::format!("{why}: {other:?}")),
+    };
+    let block = kernel.alloc(1, ME).map_err(text)?;
+    let second = block.checked_add(1).ok_or("past the end")?;
+    refused(second, 1, "freed from the middle")?;
+    kernel.get_page(second, ME).map_err(text)?;
+    refused(block, 1, "freed while referenced")?;
+    kernel.put_page(second).map_err(text)?;
+    kernel.free(block, 1).map_err(text)?;
+    refused(block, 1, "freed twice")?;
+    refused(block, 0, "freed twice, in part")?;
+    // Frames that are reserved for the image were never allocated, and frames of a hole are none.
+    let image = Mfn::containing(crate::addr::PhysAddr::new(lacuna_boot::layout().text.start)).ok_or("no image")?;
+    refused(image, 0, "the image was freed")?;
+    let above = subject.kernel.table().banks().last().ok_or("no RAM")?.end;
+    refused(above, 0, "a frame past the end of RAM was freed")
+}
+
+fn references_are_counted(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let mfn = kernel.alloc(0, ME).map_err(text)?;
+    let free = kernel.free_bytes();
+    kernel.get_page(mfn, ME).map_err(text)?;
+    kernel.put_page(mfn).map_err(text)?;
+    ensure!(kernel.free_bytes() == free, "a frame with a reference left was freed");
+    kernel.put_page(mfn).map_err(text)?;
+    ensure!(kernel.free_bytes() == free + PAGE_SIZE, "the last reference did not free the frame");
+    let refusal = kernel.get_page(mfn, ME);
+    let expected = PageError::Reference { mfn, source: RefError::NotAllocated };
+    ensure!(refusal == Err(expected), "a free frame gives {refusal:?}");
+    ensure!(kernel.put_page(mfn).is_err(), "a reference to a free frame was dropped");
+    Ok(())
+}
+
+fn a_foreign_owner_gets_no_reference(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let mfn = kernel.alloc(0, ME).map_err(text)?;
+    let refusals = [YOU, Owner::NONE, Owner::HYPERVISOR].map(|owner| (owner, kernel.get_page(mfn, owner)));
+    kernel.free(mfn, 0).map_err(text)?;
+    for (wanted, refusal) in refusals {
+        let expected = PageError::Reference { mfn, source: RefError::ForeignOwner { wanted, actual: ME } };
+        ensure!(refusal == Err(expected), "{wanted} gets {refusal:?} from a frame of {ME}");
+    }
+    Ok(())
+}
+
+fn the_reference_count_does_not_overflow(subject: &Subject<'_>) -> Verdict {
+    let (kernel, table) = (subject.kernel, subject.kernel.table());
+    let mfn = kernel.alloc(0, ME).map_err(text)?;
+    let entry = table.entry(table.page(mfn).ok_or("no page info")?);
+    entry.get_many(ME, MAX_REFERENCES - 1).map_err(text)?;
+    let refusal = kernel.get_page(mfn, ME);
+    let count = entry.references();
+    entry.put_many(MAX_REFERENCES - 1);
+    kernel.free(mfn, 0).map_err(text)?;
+    let expected = PageError::Reference { mfn, source: RefError::Overflow };
+    ensure!(refusal == Err(expected) && count == MAX_REFERENCES, "reference {count} + 1: {refusal:?}");
+    Ok(())
+}
+
+fn the_heap_grows(subject: &Subject<'_>) -> Verdict {
+    // More than EL2 has from the start, in pieces, with the page allocator used in between as it always is.
+    let before = subject.kernel.grown_bytes();
+    let mut pieces: Vec<Box<[u64; 512]>> = Vec::new();
+    for number in 0..1024_u64 {
+        pieces.push(Box::new([number; 512]));
+        let mfn = subject.kernel.alloc(0, ME).map_err(text)?;
+        subject.kernel.free(mfn, 0).map_err(text)?;
+    }
+    let grown = subject.kernel.grown_bytes() - before;
+    let whole = pieces.iter().enumerate().all(|(number, piece)| piece.iter().all(|word| *word == number as u64));
+    ensure!(whole, "a piece of the heap changed");
+    ensure!(grown > 0 || before > 1 << 20, "4 MiB came out of a heap of 2 MiB");
+    Ok(())
+}

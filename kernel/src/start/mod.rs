@@ -1,0 +1,102 @@
+//! From the first Rust instruction to an address space: EL2's own mappings, and the device tree.
+
+#[cfg(feature = "mmu")]
+#[path = "mmu.rs"]
+mod backend;
+#[cfg(feature = "mpu")]
+#[path = "mpu.rs"]
+mod backend;
+mod tree;
+
+pub use backend::{BackendError, POOL_BYTES, add_pool, enable};
+pub use tree::{DeviceTree, TreeError};
+
+use crate::addr::{PAGE_SIZE, PhysAddr, Span};
+use crate::arch::memory_system::MemorySystem;
+use crate::boot_alloc::BootAllocError;
+use crate::devtree::{Facts, Owned, Owner};
+use crate::vmap::VmapError;
+use crate::vmap::attributes::Attributes;
+use alloc::vec::Vec;
+use lacuna_boot::Layout;
+
+/// Why the start fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Entered where a hypervisor cannot run.
+    #[error("entered at EL{0}, but a hypervisor runs at EL2 (QEMU: -M virt,virtualization=on)")]
+    Level(u64),
+    /// EL2 has the other memory system.
+    #[error(
+        "this image is built for an {}, but EL2 of this CPU has an {has} (ID_AA64MMFR0_EL1 {id:#x})",
+        MemorySystem::of_image()
+    )]
+    MemorySystem {
+        /// What it has.
+        has: MemorySystem,
+        /// The register that says so.
+        id: u64,
+    },
+    /// The memory system lacks something.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Why EL2 gets no memory of its own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There is too little.
+    #[error(transparent)]
+    Memory(#[from] BootAllocError),
+    /// It cannot be mapped.
+    #[error(transparent)]
+    Mapping(#[from] VmapError),
+}
+
+/// Checks that this CPU, at this exception level, can run Lacuna.
+///
+/// # Errors
+///
+/// The first thing that is missing.
+pub fn check_cpu(level: u64) -> Result<(), StartError> {
+    if level < 2 {
+        return Err(StartError::Level(level));
+    }
+    let id = backend::memory_model_features();
+    let has = MemorySystem::of(id);
+    if has != MemorySystem::of_image() {
+        return Err(StartError::MemorySystem { has, id });
+    }
+    Ok(backend::check()?)
+}
+
+/// What EL2 maps of itself before anything else, and as what: the image, part by part, with the guard pages left out, and
+/// the board's UART if the image was built for a board.
+fn parts(layout: &Layout) -> impl Iterator<Item = (Span, Attributes)> {
+    let image = [
+        (&layout.text, Attributes::CODE),
+        (&layout.rodata, Attributes::CONSTANTS),
+        (&layout.data, Attributes::DATA),
+        (&layout.stack, Attributes::DATA),
+        (&layout.fault_stack, Attributes::DATA),
+        (&layout.pool, Attributes::DATA),
+    ];
+    let span = |start, end| Span { start: PhysAddr::new(start), end: PhysAddr::new(end) };
+    let image = image.map(|(part, attributes)| (span(part.start, part.end), attributes));
+    let uart = if cfg!(feature = "early-uart") { lacuna_board::BOARD.early_uart } else { None };
+    let page = uart.map(|uart| uart & !(PAGE_SIZE - 1));
+    image.into_iter().chain(page.map(|page| (span(page, page + PAGE_SIZE), Attributes::DEVICE)))
+}
+
+/// Everything that owns memory before the first frame is given away: what the device tree lists, the tree itself, and
+/// the image.
+pub fn owned(facts: &Facts<'_>, layout: &Layout, tree: &DeviceTree<'_>) -> Vec<Owned> {
+    let image = layout.image();
+    let image = Span { start: PhysAddr::new(image.start), end: PhysAddr::new(image.end) };
+    let mut owned = facts.reservations.clone();
+    owned.push(Owned { owner: Owner::Image, span: image });
+    owned.extend(tree.span().map(|span| Owned { owner: Owner::DeviceTree, span }));
+    owned
+}

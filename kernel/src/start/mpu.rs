@@ -1,0 +1,90 @@
+//! An address space on a CPU with an MPU.
+
+use super::PoolError;
+use crate::addr::PAGE_SIZE;
+use crate::arch::Mpu;
+use crate::arch::aarch64::{cpu, mpu};
+use crate::boot_alloc::{BootAlloc, Placement};
+use crate::heap::Heap;
+use crate::mpu::{BootRegions, RegionError};
+use crate::vmap::Vmap;
+use crate::vmap::attributes::Attributes;
+use lacuna_boot::Layout;
+
+/// The memory that EL2 keeps for its heap from the start, in bytes: one region.
+pub const POOL_BYTES: u64 = 2 << 20;
+
+/// Why there are no regions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The regions that EL2 starts with are too many, or make no sense.
+    #[error("image cannot be protected where it is: {0}")]
+    Image(#[from] RegionError),
+    /// The emulated MPU cannot be had.
+    #[cfg(feature = "pmsa-emulation")]
+    #[error(transparent)]
+    Emulation(#[from] lacuna_board::pmsa::InitError),
+}
+
+/// ID_AA64MMFR0_EL1, as a CPU with an MPU has it.
+pub(super) fn memory_model_features() -> u64 {
+    let features = cpu::memory_model_features();
+    #[cfg(feature = "pmsa-emulation")]
+    let features = lacuna_board::pmsa::id_aa64mmfr0(features);
+    features
+}
+
+/// There is nothing that the image needs beside the MPU.
+pub(super) const fn check() -> Result<(), BackendError> {
+    Ok(())
+}
+
+/// Programs the regions of the image and turns the MPU and the caches on.
+///
+/// # Errors
+///
+/// [`BackendError`]; the MPU is off then.
+///
+/// # Safety
+///
+/// To be called once, on the boot CPU, with the MPU and the data cache off, as the entry code leaves them. The image's
+/// pool must be used by nobody; it becomes the first memory of `heap`.
+pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError> {
+    #[cfg(feature = "pmsa-emulation")]
+    // SAFETY: called once, with the MMU off; this backend writes no register of the MMU, and never turns the MPU off again.
+    // The exception handler passes on what it takes itself.
+    unsafe { lacuna_board::pmsa::init(layout.image()) }?;
+    // SAFETY: `check_cpu` has seen an MPU; there is one CPU, and this is the one `Mpu`. What it writes before the MPU is on
+    // covers the image; after that, the region table keeps the image's regions.
+    let mut regions = BootRegions::new(unsafe { Mpu::new() });
+    for (part, attributes) in super::parts(layout) {
+        regions.add(part, attributes)?;
+    }
+    regions.program();
+    // SAFETY: the data cache is off, as the caller promises.
+    unsafe { lacuna_boot::invalidate_image() };
+    // SAFETY: the regions cover all of the image, code executable and the rest as its use demands, all others are disabled,
+    // and the MPU is off. Nothing is in the data cache that memory has not, after the line above.
+    unsafe { mpu::enable() };
+    // SAFETY: the pool, which may be read and written by now.
+    unsafe { heap.add(layout.pool.start as usize, (layout.pool.end - layout.pool.start) as usize) };
+    Ok(Vmap::new(regions.into_table()))
+}
+
+/// Takes the pool from `frames` and gives it to the heap.
+///
+/// # Errors
+///
+/// [`PoolError`] if there is too little memory, or no region for it.
+///
+/// # Safety
+///
+/// `frames` must hold RAM that nobody uses.
+pub unsafe fn add_pool(vmap: &Vmap, heap: &Heap, frames: &mut BootAlloc) -> Result<(), PoolError> {
+    let pool = frames.alloc("the memory pool", POOL_BYTES / PAGE_SIZE, Placement::PAGE)?;
+    vmap.map_identity(&pool, Attributes::DATA)?;
+    // SAFETY: the frames were just mapped read-write, and allocated for this.
+    unsafe { heap.add(pool.start.address().get() as usize, POOL_BYTES as usize) };
+    Ok(())
+}
