@@ -1,0 +1,122 @@
+# Lacuna. `make` alone lists what there is to do.
+
+TARGET := aarch64-unknown-none-softfloat
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+TEST_LOG := target/tests/all.log
+
+# What an image is built for: a CPU with an MMU or only an MPU, and every board that describes itself or, with BOARD, one.
+BACKEND := mmu
+BOARD :=
+VARIANT = $(BACKEND)$(BOARD:%=-%)
+IMAGE = target/image/lacuna-$(VARIANT)
+
+# The features of each.
+FEATURES_mmu := mmu selftest semihosting
+FEATURES_mmu-virt := mmu selftest board-virt
+FEATURES_mpu := mpu pmsa-emulation selftest semihosting
+FEATURES_mpu-fvp-baser := mpu selftest semihosting board-fvp-baser
+
+# Where a board loads an ELF file, and the device tree to hold that against; elsewhere the image goes wherever it is put.
+PLACE_mpu-fvp-baser := --base 0x200000 --dtb target/image/fvp-baser.dtb
+
+# Handed on to scripts/qemu, which has the other defaults.
+MACHINE := virt
+export MACHINE MEM CPU SMP APPEND
+
+# Where QEMU puts the image: 2 MiB into the first bank.
+LOAD_virt := 0x40200000
+LOAD_versal := 0x200000
+
+# Seconds after which `make run` gives up on a guest that does not end.
+TIMEOUT := 120
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test bench plan debug check image fvp clean always
+
+FOR_IMAGE = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna
+
+# $(call build_image,NAME,FEATURES,PLACE): builds and checks an image with these features, as target/image/NAME.elf and
+# .img, the former for PLACE if that is given.
+define build_image
+$(IMAGE_CARGO) build $(FOR_IMAGE) --release --bin lacuna --no-default-features --features 'image $(2)' && \
+$(CARGO) run --quiet --package lacuna-image -- $(3) $(BUILD)/$(TARGET)/release/lacuna target/image $(1)
+endef
+
+# $(call build_variant,VARIANT): builds the image of one of the variants above.
+build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error there is no image for $(1); \
+    there are BACKEND=mmu, BACKEND=mmu BOARD=virt, BACKEND=mpu, BACKEND=mpu BOARD=fvp-baser)),$(PLACE_$(1)))
+
+# Everything but help and clean needs the tools. The file that names the compiler is asked for before any target is made,
+# which runs scripts/setup; that takes no time when nothing is missing.
+ifneq ($(filter-out help clean,$(MAKECMDGOALS)),)
+include target/toolchain.mk
+endif
+target/toolchain.mk: always
+	@scripts/setup
+always:
+
+help: ## List the targets
+	@echo 'Lacuna, a mini hypervisor for aarch64. Targets:'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@echo 'On image, run, debug and bench: BACKEND=mmu|mpu'
+	@echo 'On run and debug: MACHINE=virt|versal  MEM=2G  CPU=cortex-a57  SMP=4  APPEND="loglevel=debug selftest=vmap"'
+	@echo 'On fvp: FVP=path of FVP_BaseR_AEMv8R, if it is not in PATH'
+
+run: image ## Boot the image under QEMU and run its self-tests
+	@timeout --foreground $(TIMEOUT) scripts/qemu $(IMAGE).img || { \
+	    status=$$?; [ $$status -ne 124 ] || echo 'make run: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; }
+
+test: target/image/fvp-baser.dtb ## Run the host tests, then boot every image on every machine and judge it
+	@$(call build_variant,mmu)
+	@$(call build_variant,mmu-virt)
+	@$(call build_variant,mpu)
+	@$(call build_variant,mpu-fvp-baser)
+	@mkdir -p $(dir $(TEST_LOG))
+	@{ $(CARGO) test --package lacuna --package lacuna-image --package lacuna-plan && \
+	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
+	   LACUNA_MPU_IMAGE=$(abspath target/image/lacuna-mpu.img) \
+	   LACUNA_IMAGE=$(abspath target/image/lacuna-mmu.img) LACUNA_BOARD_IMAGE=$(abspath target/image/lacuna-mmu-virt.img) \
+	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
+	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests; } 2>&1 | tee $(TEST_LOG)
+	@awk '/^test result:/ { last = $$4; passed += $$4; failed += $$6 } \
+	    END { printf "total: %d passed, %d failed\n", passed, failed; exit last == 0 }' $(TEST_LOG)
+
+bench: image ## Count what boot and operations cost, and hold the figures against their limits
+	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
+	@$(call build_image,$(notdir $(IMAGE))-bench,$(filter-out selftest,$(FEATURES_$(BACKEND))) bench)
+	@LACUNA_IMAGE=$(abspath $(IMAGE).img) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) \
+	 LACUNA_BENCH_IMAGE=$(abspath $(IMAGE)-bench.img) $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench $(BACKEND)
+
+plan: ## Print the memory plan for a device tree: make plan DTB=file ARGS=--json
+	@$(if $(DTB),$(CARGO) run --quiet --package lacuna-plan -- $(ARGS) $(DTB),echo 'usage: make plan DTB=file' >&2; exit 2)
+
+debug: image ## Boot the image, waiting for gdb before its first instruction
+	@echo "In another terminal: gdb-multiarch -ex 'symbol-file -o $(LOAD_$(MACHINE)) $(IMAGE).elf' -ex 'target remote :1234'"
+	@scripts/qemu $(IMAGE).img -S -gdb tcp::1234
+
+check: ## Check formatting, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --features image,bench,board-virt -- -D warnings
+	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features image,mmu -- -D warnings
+	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features 'image $(FEATURES_mpu)' -- -D warnings
+	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features 'image $(FEATURES_mpu-fvp-baser)' -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
+	RUSTDOCFLAGS='-D warnings' $(IMAGE_CARGO) doc $(FOR_IMAGE) --no-deps --package lacuna-boot --package lacuna-board
+
+image: target/image/fvp-baser.dtb ## Build target/image/lacuna-BACKEND.elf and .img
+	@$(call build_variant,$(VARIANT))
+
+fvp: target/image/fvp-baser.dtb ## Run the image for Arm's FVP Base-R in that model, where it is installed
+	@scripts/fvp
+	@$(call build_variant,mpu-fvp-baser)
+	@scripts/fvp target/image/lacuna-mpu-fvp-baser.elf
+
+target/image/%.dtb: board/dts/%.dts
+	@mkdir -p $(@D)
+	@dtc -I dts -O dtb -o $@ $<
+
+clean: ## Remove everything that was built
+	rm -rf target

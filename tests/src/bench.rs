@@ -1,0 +1,123 @@
+//! `make bench`: boots the image that counts and holds its figures against their limits.
+//!
+//! QEMU counts instructions as time (`-icount`), so the figures do not depend on the machine that this runs on. Prints a
+//! table, writes `target/bench.json`, and fails if a limit is exceeded.
+
+use lacuna_tests::{Boot, Figure, Outcome, Unit, image_bytes, output_directory};
+use serde_json::json;
+use std::process::ExitCode;
+use std::thread::{Builder, JoinHandle};
+use std::{fs, io};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+const VIRT: &str = "virt 2 GiB";
+const VERSAL_4: &str = "versal 4 GiB";
+const VERSAL_40: &str = "versal 40 GiB";
+
+/// Starts a counting boot in a thread of its own, which names the log.
+fn start(name: &str, boot: Boot, bootargs: &str) -> io::Result<JoinHandle<Outcome>> {
+    let boot =
+        boot.bench_image().bootargs(&format!("loglevel=error {bootargs}")).option("-icount", "shift=0,sleep=off");
+    Builder::new().name(format!("bench.{name}")).spawn(|| {
+        let outcome = boot.run();
+        outcome.expect_quiet_end();
+        outcome
+    })
+}
+
+fn main() -> io::Result<ExitCode> {
+    let figures = match std::env::args().nth(1).as_deref() {
+        Some("mmu") => mmu()?,
+        Some("mpu") => mpu()?,
+        _ => {
+            eprintln!("usage: lacuna-bench mmu|mpu");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    for figure in &figures {
+        println!("{figure}");
+    }
+    let json: Vec<_> = figures.iter().map(to_json).collect();
+    fs::write(output_directory().join("bench.json"), format!("{:#}\n", json!({ "figures": json })))?;
+    let is_good = figures.iter().all(Figure::is_within);
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn bytes(what: &'static str, machine: &'static str, value: u64, limit: u64) -> Figure {
+    Figure { what, machine, value, limit, unit: Unit::Bytes }
+}
+
+fn count(what: &'static str, machine: &'static str, value: u64, limit: u64) -> Figure {
+    Figure { what, machine, value, limit, unit: Unit::Instructions }
+}
+
+fn frametable(outcome: &Outcome) -> u64 {
+    outcome.facts().number("frametable_kib") * KIB
+}
+
+/// A boot that fails ends the program.
+fn join<const N: usize>(boots: [JoinHandle<Outcome>; N]) -> [Outcome; N] {
+    boots.map(|boot| boot.join().expect("a boot that fails ends the program"))
+}
+
+fn mmu() -> io::Result<Vec<Figure>> {
+    let boots = [
+        start("virt", Boot::virt().memory("2G"), "")?,
+        start("versal_4g", Boot::versal().memory("4G"), "")?,
+        start("versal_40g", Boot::versal().memory("40G"), "")?,
+        start("versal_40g_mask", Boot::versal().memory("40G"), "pdx-compress=mask")?,
+    ];
+    let [virt, versal_4, versal_40, mask] = join(boots);
+
+    Ok(vec![
+        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 256 * KIB),
+        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 160 * KIB),
+        bytes("frametable", VERSAL_4, frametable(&versal_4), 9 * MIB),
+        bytes("frametable", VERSAL_40, frametable(&versal_40), 82 * MIB),
+        bytes("pool beside the frametable", VERSAL_40, versal_40.figure("pool bytes"), 4 * MIB),
+        count("first instruction to end of memory set-up", VIRT, virt.figure("boot"), 1_500_000),
+        count("first instruction to end of memory set-up", VERSAL_40, versal_40.figure("boot"), 6_000_000),
+        count("frame number to page index (mask)", VERSAL_40, mask.figure("pdx"), 8),
+        count("lookup of a frametable entry", VERSAL_40, versal_40.figure("entry"), 12),
+        count("allocation and release of a page", VERSAL_40, versal_40.figure("page alloc and free"), 500),
+        count("vmap_contig and vunmap, 1 page", VERSAL_40, versal_40.figure("vmap and vunmap 4 KiB"), 700),
+        count("vmap_contig and vunmap, 2 MiB", VERSAL_40, versal_40.figure("vmap and vunmap 2 MiB"), 900),
+        count("vmap_contig and vunmap, 1 GiB", VERSAL_40, versal_40.figure("vmap and vunmap 1 GiB"), 1500),
+    ])
+}
+
+/// Instructions are those of the region table over a register file that only counts: with QEMU each access to the real one
+/// is emulated.
+fn mpu() -> io::Result<Vec<Figure>> {
+    let boots = [
+        start("mpu_directory", Boot::versal().memory("4G"), "pdx-compress=off")?,
+        start("mpu_contiguous", Boot::versal().memory("4G"), "pdx-compress=off frametable=contiguous")?,
+    ];
+    let [directory, contiguous] = join(boots);
+    let figure = |name: &str| directory.figure(&format!("mpu {name}"));
+    let number = |what, value, limit| Figure { what, machine: "any", value, limit, unit: Unit::Times };
+    Ok(vec![
+        bytes("frametable, no compression, directory", VERSAL_4, frametable(&directory), 9 * MIB),
+        bytes("frametable, no compression, contiguous", VERSAL_4, frametable(&contiguous), 68 * MIB),
+        count("vmap_contig and vunmap inside a region", "any", figure("inside"), 150),
+        number("its register writes", figure("inside writes"), 0),
+        number("its synchronisations", figure("inside synchronisations"), 0),
+        count("vmap_contig and vunmap of a new region", "any", figure("new"), 1000),
+        number("its register writes", figure("new writes"), 4),
+        number("its synchronisations", figure("new synchronisations"), 2),
+        count("worst lookup among 32 regions", "any", figure("lookup 32"), 120),
+        count("worst lookup among 255 regions", "any", figure("lookup 255"), 8 * figure("lookup 32") - 1),
+    ])
+}
+
+fn to_json(figure: &Figure) -> serde_json::Value {
+    let Figure { what, machine, value, limit, unit } = figure;
+    let unit = match unit {
+        Unit::Instructions => "instructions",
+        Unit::Bytes => "bytes",
+        Unit::Times => "times",
+    };
+    json!({ "what": what, "machine": machine, "value": value, "limit": limit, "unit": unit })
+}

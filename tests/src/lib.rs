@@ -1,0 +1,24 @@
+//! Boots the image under QEMU and judges what comes out: the console, line by line, and the exit status.
+//!
+//! A test says what to boot ([`Boot`], with a [`Tree`] where the machine's own device tree is not the point) and what must
+//! come of it ([`Outcome::expect_pass`], [`Outcome::expect_fatal`]). The console of each boot stays in `target/tests`, under
+//! the name of its test.
+//!
+//! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails; none
+//! is skipped.
+
+mod boot;
+mod code;
+mod figures;
+mod ktap;
+mod outcome;
+mod sabotage;
+mod stub;
+mod tree;
+
+pub use boot::{Boot, IMAGE_ADDRESS, RAM_START, image_bytes, image_file, output_directory, repository};
+pub use code::{Code, Instruction};
+pub use figures::{Figure, Unit};
+pub use ktap::{Report, ReportError};
+pub use outcome::{Facts, Outcome};
+pub use tree::{Cells, Tree};

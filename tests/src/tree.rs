@@ -1,0 +1,148 @@
+//! Device trees for machines that QEMU's `virt` can pass for.
+
+use vm_fdt::{Error, FdtReserveEntry, FdtWriter};
+
+/// A machine with the console and the firmware of `virt`, and with RAM as the test says. Ranges are (start, bytes).
+#[derive(Clone, Debug)]
+pub struct Tree {
+    cells: Cells,
+    memory_nodes: Vec<Vec<(u64, u64)>>,
+    mem_reserve: Vec<(u64, u64)>,
+    modules: Vec<(u64, u64)>,
+    stdout_path: String,
+    aliases: Vec<(String, String)>,
+}
+
+/// How many 32-bit cells an address or a size takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cells {
+    /// Addresses and sizes below 4 GiB only.
+    One,
+    /// All.
+    Two,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            cells: Cells::Two,
+            memory_nodes: vec![],
+            mem_reserve: vec![],
+            modules: vec![],
+            stdout_path: "/pl011@9000000".into(),
+            aliases: vec![],
+        }
+    }
+}
+
+impl Tree {
+    /// A machine without RAM.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes all addresses and sizes in as many cells.
+    pub fn cells(self, cells: Cells) -> Self {
+        Self { cells, ..self }
+    }
+
+    /// Adds a node with these banks.
+    pub fn memory(mut self, banks: &[(u64, u64)]) -> Self {
+        self.memory_nodes.push(banks.to_vec());
+        self
+    }
+
+    /// Adds an entry to the memory reservation block.
+    pub fn mem_reserve(mut self, start: u64, bytes: u64) -> Self {
+        self.mem_reserve.push((start, bytes));
+        self
+    }
+
+    /// Adds a boot module, `/chosen/module@<start>`.
+    pub fn module(mut self, start: u64, bytes: u64) -> Self {
+        self.modules.push((start, bytes));
+        self
+    }
+
+    /// Adds an alias.
+    pub fn alias(mut self, name: &str, value: &str) -> Self {
+        self.aliases.push((name.into(), value.into()));
+        self
+    }
+
+    /// Names the console in other words than by its path, `/pl011@9000000`.
+    pub fn stdout_path(self, value: &str) -> Self {
+        Self { stdout_path: value.into(), ..self }
+    }
+
+    /// The tree as a blob.
+    pub fn blob(&self) -> Vec<u8> {
+        self.write().expect("a tree is made of legal names and values")
+    }
+
+    fn write(&self) -> Result<Vec<u8>, Error> {
+        let reserved: Result<Vec<_>, _> =
+            self.mem_reserve.iter().map(|(start, bytes)| FdtReserveEntry::new(*start, *bytes)).collect();
+        let mut fdt = FdtWriter::new_with_mem_reserv(&reserved?)?;
+        let root = fdt.begin_node("")?;
+        fdt.property_string("compatible", "linux,dummy-virt")?;
+        self.cell_properties(&mut fdt)?;
+
+        let psci = fdt.begin_node("psci")?;
+        fdt.property_string_list("compatible", vec!["arm,psci-1.0".into(), "arm,psci-0.2".into()])?;
+        fdt.property_string("method", "smc")?;
+        fdt.end_node(psci)?;
+
+        let console = fdt.begin_node("pl011@9000000")?;
+        fdt.property_string_list("compatible", vec!["arm,pl011".into(), "arm,primecell".into()])?;
+        fdt.property_array_u32("reg", &self.reg(&[(0x900_0000, 0x1000)]))?;
+        fdt.end_node(console)?;
+
+        let aliases = fdt.begin_node("aliases")?;
+        for (name, value) in &self.aliases {
+            fdt.property_string(name, value)?;
+        }
+        fdt.end_node(aliases)?;
+
+        for banks in &self.memory_nodes {
+            let unit = banks.first().map_or(0, |(start, _)| *start);
+            let node = fdt.begin_node(&format!("memory@{unit:x}"))?;
+            fdt.property_string("device_type", "memory")?;
+            fdt.property_array_u32("reg", &self.reg(banks))?;
+            fdt.end_node(node)?;
+        }
+        self.chosen(&mut fdt)?;
+        fdt.end_node(root)?;
+        fdt.finish()
+    }
+
+    fn chosen(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let chosen = fdt.begin_node("chosen")?;
+        self.cell_properties(fdt)?;
+        fdt.property_string("stdout-path", &self.stdout_path)?;
+        for module in &self.modules {
+            let node = fdt.begin_node(&format!("module@{:x}", module.0))?;
+            fdt.property_string_list("compatible", vec!["multiboot,kernel".into(), "multiboot,module".into()])?;
+            fdt.property_array_u32("reg", &self.reg(&[*module]))?;
+            fdt.end_node(node)?;
+        }
+        fdt.end_node(chosen)
+    }
+
+    fn cell_properties(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let cells = match self.cells {
+            Cells::One => 1,
+            Cells::Two => 2,
+        };
+        fdt.property_u32("#address-cells", cells)?;
+        fdt.property_u32("#size-cells", cells)
+    }
+
+    fn reg(&self, ranges: &[(u64, u64)]) -> Vec<u32> {
+        let numbers = ranges.iter().flat_map(|(start, bytes)| [*start, *bytes]);
+        match self.cells {
+            Cells::One => numbers.map(|number| number.try_into().expect("one cell holds 32 bits")).collect(),
+            Cells::Two => numbers.flat_map(|number| [(number >> 32) as u32, number as u32]).collect(),
+        }
+    }
+}
