@@ -12,8 +12,10 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::mutex::SpinMutex;
 
-/// Bytes of the reserve: more than one operation of the page allocator can use. That is at most 18 insertions into free
-/// lists, each of which can make three nodes of a quarter KiB.
+/// Bytes of the reserve: more than one operation of the page allocator can use. That is at most 64 frames given back to free
+/// lists and 18 splits, each of which can make three nodes of a quarter KiB.
+///
+/// Where no piece of that size is free, a smaller one serves: then there are no larger blocks to split either.
 pub const RESERVE_BYTES: u64 = 64 << 10;
 
 /// One more than log2 of the largest block that the heap joins.

@@ -96,14 +96,15 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     }
     console::set_level(options.log_level);
     exceptions::unmask_serror();
-    report::warnings(&facts.warnings, &unknown);
+    report::warnings(&facts.warnings);
+    report::unknown_words(&unknown);
     clock.lap("console");
 
     let owned = start::owned(&facts, &layout, &tree);
     let memory = MemoryMap::new(&facts.banks, owned, PhysLimit::from_bits(cpu::physical_address_bits()))?;
-    report::warnings(memory.warnings(), &[]);
+    report::warnings(memory.warnings());
     let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());
-    report::warnings(refusal.as_slice(), &[]);
+    report::warnings(refusal.as_slice());
     clock.lap("memory map");
 
     let mut frames = BootAlloc::new(memory.free());

@@ -14,13 +14,17 @@ use core::ops::Range;
 use lacuna_boot::Layout;
 use log::{info, warn};
 
-/// Prints what was left out or cannot be had, and the words of the command line that are no options.
-pub fn warnings<W: Display>(warnings: &[W], unknown: &[&str]) {
+/// Prints what was left out or cannot be had.
+pub fn warnings<W: Display>(warnings: &[W]) {
     for warning in warnings {
         warn!("{warning}");
     }
-    if !unknown.is_empty() {
-        warn!("unknown on the command line: {}", unknown.join(" "));
+}
+
+/// Prints the words of the command line that are no options.
+pub fn unknown_words(words: &[&str]) {
+    if !words.is_empty() {
+        warn!("unknown on the command line: {}", words.join(" "));
     }
 }
 

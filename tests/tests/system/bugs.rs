@@ -15,6 +15,9 @@ const LOAD_FROM_NEAR_ZERO: [u32; 2] = [0xd280_0300, 0xf940_0000];
 /// `mov x0, #0`, `mov sp, x0`, `stp x29, x30, [sp, #-16]!`
 const LOSE_THE_STACK: [u32; 3] = [0xd280_0000, 0x9100_001f, 0xa9bf_7bfd];
 
+/// `mrs x0, vbar_el2`, `add x0, x0, #0x280`, `br x0`: what the CPU does for an IRQ from EL2 itself.
+const GO_TO_THE_IRQ_VECTOR: [u32; 3] = [0xd53c_c000, 0x910a_0000, 0xd61f_0000];
+
 /// `mov x0, #0`, `ret`: nothing, none or an error, as what the function returns may be.
 const RETURN_NOTHING: [u32; 2] = [0xd280_0000, 0xd65f_03c0];
 
@@ -34,6 +37,13 @@ fn an_unexpected_exception_ends_with_registers_and_names() {
 #[test]
 fn an_undefined_instruction_is_told_apart() {
     Boot::virt().sabotage(FUNCTION, &UNDEFINED).run().expect_fatal("undefined instruction");
+}
+
+#[test]
+fn an_interrupt_that_nobody_asked_for_is_reported_as_one() {
+    let outcome = Boot::virt().sabotage(FUNCTION, &GO_TO_THE_IRQ_VECTOR).run();
+    outcome.expect_fatal("unexpected IRQ from EL2");
+    outcome.expect_line("lacuna_main+");
 }
 
 #[test]
