@@ -265,11 +265,11 @@ fn shares(owner: &Owner) -> bool {
     matches!(owner, Owner::MemReserve(_) | Owner::FrameZero)
 }
 
-/// Whether both are one thing that the tree names twice: the initrd may also be described as a module.
+/// Whether both are one thing that the tree names twice: the initrd may also be described as a module, and two guests may
+/// be started from one module.
 fn is_same_load(first: &Owned, second: &Owned) -> bool {
-    let is_pair =
-        matches!((&first.owner, &second.owner), (Owner::Initrd, Owner::Module(_)) | (Owner::Module(_), Owner::Initrd));
-    is_pair && first.span == second.span
+    let is_load = |owned: &Owned| matches!(owned.owner, Owner::Initrd | Owner::Module(_));
+    is_load(first) && is_load(second) && first.span == second.span
 }
 
 /// `ram` without the pages of `owned`, which is in ascending order.

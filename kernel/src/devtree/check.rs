@@ -101,7 +101,7 @@ impl<'a> Blob<'a> {
     }
 
     /// The reader on this blob.
-    pub(super) fn reader(&self) -> Fdt<'_> {
+    pub(crate) fn reader(&self) -> Fdt<'_> {
         // It looks at the magic and the total size only, and both were checked.
         Fdt::new(&self.bytes).expect("a checked blob has a header")
     }

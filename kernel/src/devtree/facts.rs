@@ -1,5 +1,8 @@
 //! What a device tree says that the boot needs, as typed facts.
 
+use super::gic::{Gic, GicError};
+use super::guests::{Guest, GuestError};
+use super::interrupts::{Interrupt, InterruptError};
 use super::owned::{Owned, Owner};
 use crate::addr::{PhysAddr, Span};
 use alloc::string::String;
@@ -17,6 +20,12 @@ pub struct Facts<'a> {
     pub console: Option<Console>,
     /// How to call PSCI.
     pub psci: Option<Conduit>,
+    /// The GIC, if there is one of version 3.
+    pub gic: Option<Gic>,
+    /// The interrupt of the virtual timer, if there is a GIC. Private to each CPU.
+    pub virtual_timer: Option<Interrupt>,
+    /// The guests to be started, in the order of the tree.
+    pub guests: Vec<Guest>,
     /// The hypervisor's command line.
     pub bootargs: Option<&'a str>,
     /// What was left out, and why.
@@ -54,6 +63,8 @@ pub struct Console {
     pub size: u64,
     /// Bits per second, if `stdout-path` gives them (`serial0:115200n8`). The firmware has set them.
     pub baud: Option<u32>,
+    /// The UART's interrupt, if the tree says where it goes and there is a GIC.
+    pub interrupt: Option<Interrupt>,
 }
 
 /// Why a readable device tree does not describe a machine that can be booted.
@@ -77,6 +88,8 @@ pub enum FactsError {
     InitrdLength { property: &'static str, bytes: usize },
     #[error("initrd starts at {start:#x} but ends at {end:#x}")]
     InitrdOrder { start: u64, end: u64 },
+    #[error(transparent)]
+    Guest(#[from] GuestError),
 }
 
 /// Something in the device tree that is left out and that somebody may miss.
@@ -108,20 +121,55 @@ pub enum Warning {
     ForeignBootargs { module: String },
     #[error("{property} of /chosen is not text: ignored")]
     NotText { property: &'static str },
+    #[error("{0}: no GIC")]
+    Gic(#[from] GicError),
+    #[error("{0}: ignored")]
+    Interrupt(#[from] InterruptError),
+    #[error("{module} is the kernel of a dom0, which is not supported: not started")]
+    Dom0 { module: String },
+    #[error("{node} describes a guest, but not right below /chosen: not started")]
+    GuestPlace { node: String },
+    #[error("{node} is disabled: not started")]
+    GuestDisabled { node: String },
+    #[error("{node} has no cpus, which Xen requires: it gets 1")]
+    NoCpus { node: String },
+    #[error("{property} of {node} is ignored: {why}")]
+    Ignored { node: String, property: String, why: &'static str },
+    #[error("{node} is ignored: {why}")]
+    IgnoredNode { node: String, why: &'static str },
+    #[error("{property} of {node} is unknown: ignored")]
+    UnknownProperty { node: String, property: String },
+    #[error("{node} is of an unknown kind: ignored")]
+    UnknownNode { node: String },
     #[error("xen,static-heap of /chosen is ignored: all free RAM serves as heap")]
     StaticHeap,
+}
+
+impl Owned {
+    /// `size` bytes of `owner`, which must not be empty.
+    pub(super) fn new(owner: Owner, start: u64, size: u64) -> Result<Self, FactsError> {
+        if size == 0 {
+            return Err(FactsError::Empty { owner, start });
+        }
+        match Span::sized(PhysAddr::new(start), size) {
+            Some(span) => Ok(Self { owner, span }),
+            None => Err(FactsError::Wraps { owner, start, size }),
+        }
+    }
 }
 
 impl Facts<'_> {
     /// Adds a reservation of `size` bytes, which must not be empty.
     pub(super) fn reserve(&mut self, owner: Owner, start: u64, size: u64) -> Result<(), FactsError> {
-        if size == 0 {
-            return Err(FactsError::Empty { owner, start });
-        }
-        match Span::sized(PhysAddr::new(start), size) {
-            Some(span) => self.reservations.push(Owned { owner, span }),
-            None => return Err(FactsError::Wraps { owner, start, size }),
-        }
+        self.reservations.push(Owned::new(owner, start, size)?);
         Ok(())
+    }
+
+    /// What there is; what cannot be used is missing, with a warning.
+    pub(super) fn or_warning<T, E: Into<Warning>>(&mut self, found: Result<Option<T>, E>) -> Option<T> {
+        found.unwrap_or_else(|error| {
+            self.warnings.push(error.into());
+            None
+        })
     }
 }

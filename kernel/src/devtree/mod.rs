@@ -2,28 +2,35 @@
 //!
 //! A device tree is input from outside: firmware, a script or a person wrote it. [`Blob::check`] accepts a blob only if
 //! every later read of it must succeed, or refuses it with one sentence; [`Blob::facts`] then turns it into the banks,
-//! reservations and devices that the boot needs. Nothing after that looks at the bytes again.
+//! reservations, devices and guests that the boot needs. Nothing after that looks at the bytes again.
 //!
 //! The reader is the `fdt` crate. It panics on malformed blobs, so the checker is written against its source: each of its
 //! `expect`s, slice indexings and recursions has a check here. Not called are its `memory()`, which sees one node only,
 //! `chosen()`, which panics if there is none, path lookup, which follows aliases in circles, and `raw_reg()`, which never
 //! ends where both cell counts are zero.
 
+mod bus;
 mod check;
 mod chosen;
 mod compact;
 mod console;
 mod error;
 mod facts;
+mod gic;
+mod guests;
+mod interrupts;
 mod node;
 mod owned;
 mod read;
 mod tokens;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use check::{Blob, total_size};
 pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE};
 pub use facts::{Bank, Conduit, Console, Facts, FactsError, Warning};
+pub use gic::{Gic, GicError};
+pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role, Unmapped};
+pub use interrupts::{Interrupt, InterruptError, Trigger};
 pub use owned::{Mapping, Owned, Owner};

@@ -7,7 +7,7 @@ use fdt::node::{CellSizes, FdtNode};
 pub(super) type Range = (u64, u64);
 
 /// The text of a string property: up to the first zero.
-pub(super) fn text(value: &[u8]) -> Option<&str> {
+pub(crate) fn text(value: &[u8]) -> Option<&str> {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
     value.get(..end).and_then(|text| core::str::from_utf8(text).ok())
 }
@@ -18,7 +18,7 @@ pub(super) fn lists(strings: &[u8], wanted: &[&str]) -> bool {
 }
 
 /// Whether the node's `compatible` property has one of `wanted`.
-pub(super) fn is_compatible(node: FdtNode<'_, '_>, wanted: &[&str]) -> bool {
+pub(crate) fn is_compatible(node: FdtNode<'_, '_>, wanted: &[&str]) -> bool {
     node.property("compatible").is_some_and(|compatible| lists(compatible.value, wanted))
 }
 

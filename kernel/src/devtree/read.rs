@@ -1,12 +1,14 @@
 //! Reading the facts, from the root's children.
 //!
-//! Memory nodes are children of the root (Devicetree Specification v0.4, section 3.4), and so are the other nodes that
-//! matter here: each child is looked at once, and only the few interesting ones are entered.
+//! Memory nodes are children of the root (Devicetree Specification v0.4, section 3.4), and so are most of the other
+//! nodes that matter here: each child is looked at once, and only the few interesting ones are entered. Devices that
+//! may be anywhere are looked for afterwards.
 
 use super::check::Blob;
 use super::chosen;
 use super::console;
 use super::facts::{Bank, Conduit, Facts, FactsError, Warning};
+use super::gic;
 use super::node::{self, is_okay, lists, ranges, text};
 use super::owned::{Mapping, Owner};
 use crate::addr::PhysAddr;
@@ -43,7 +45,8 @@ impl Blob<'_> {
         if let Some(chosen) = chosen {
             chosen::read(chosen, &mut facts)?;
         }
-        facts.console = console::find(root, chosen, aliases).map_err(|warning| facts.warnings.push(warning)).ok();
+        let controller = gic::read(root, &mut facts);
+        console::read(root, chosen, aliases, controller.as_ref(), &mut facts);
         Ok(facts)
     }
 }

@@ -190,6 +190,19 @@ fn firmware_may_list_what_it_loaded_twice() {
 }
 
 #[test]
+fn guests_may_be_started_from_one_module() {
+    let module =
+        |guest: &str, size| owned(Owner::Module(format!("/chosen/{guest}/module@40008000")), GIB + 0x8000, size);
+    let map = map(&[(GIB, GIB)], &[module("domU1", 0x1234), module("domU2", 0x1234)]).unwrap();
+    assert_eq!(frames(map.free()), [(0x4_0000, 0x4_0008), (0x4_000a, 0x8_0000)]);
+    assert_eq!(
+        refusal(&[(GIB, GIB)], &[module("domU1", 0x1234), module("domU2", 0x1235)]),
+        "module /chosen/domU2/module@40008000 [0x40008000, 0x40009235) overlaps \
+         module /chosen/domU1/module@40008000 [0x40008000, 0x40009234)"
+    );
+}
+
+#[test]
 fn reservations_outside_ram_are_harmless() {
     let all = [reserved(0, 0x1000), owned(Owner::MemReserve(0), 1 << 60, 0x1000), reserved(2 * GIB - 1, GIB)];
     let map = map(&[(GIB, GIB)], &all).unwrap();

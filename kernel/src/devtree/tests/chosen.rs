@@ -68,6 +68,7 @@ fn half_an_initrd_is_refused() {
 fn modules_are_found_at_any_depth_in_the_cells_of_their_parent() {
     let guest = node("domU1")
         .text("compatible", "xen,domain")
+        .cells("memory", &[0x1000])
         .cells("#address-cells", &[2])
         .cells("#size-cells", &[1])
         .with(module("module@50000000", "multiboot,kernel\0multiboot,module", &[0, 0x5000_0000, 0x1234]));
@@ -111,10 +112,12 @@ fn static_memory_of_a_guest_is_in_the_cells_of_chosen() {
         .text("compatible", "xen,domain")
         .cells("#address-cells", &[2])
         .cells("#size-cells", &[2])
-        .cells("xen,static-mem", &[0x5000_0000, 0x1000, 0x6000_0000, 0x2000]);
+        .cells("memory", &[12])
+        .cells("xen,static-mem", &[0x5000_0000, 0x1000, 0x6000_0000, 0x2000])
+        .with(module("kernel", "multiboot,module", &[0, 0x7000_0000, 0, 1]));
     let owner = Owner::StaticMem("/chosen/domU1".into());
     let expected = [(owner.clone(), 0x5000_0000, 0x5000_1000), (owner, 0x6000_0000, 0x6000_2000)];
-    assert_eq!(owned(chosen().with(guest)).unwrap(), expected);
+    assert_eq!(owned(chosen().with(guest)).unwrap()[..2], expected);
     // Of a node that is no guest, it means nothing.
     assert_eq!(owned(chosen().with(node("other").cells("xen,static-mem", &[1, 2]))).unwrap(), []);
 }
@@ -135,7 +138,8 @@ fn the_command_line_is_bootargs_or_before_it_that_for_xen() {
 #[test]
 fn bootargs_belong_to_a_kernel_beside_the_guests_that_has_none_of_its_own() {
     let with = |kernel: Node| bootargs(chosen().text("bootargs", "console=hvc0").with(kernel));
-    let foreign = (None, vec![Warning::ForeignBootargs { module: "/chosen/module@0".into() }]);
+    let is_dom0 = Warning::Dom0 { module: "/chosen/module@0".into() };
+    let foreign = (None, vec![is_dom0, Warning::ForeignBootargs { module: "/chosen/module@0".into() }]);
     for compatible in
         ["multiboot,kernel\0multiboot,module", "xen,linux-zimage\0xen,multiboot-module", "multiboot,module"]
     {
@@ -147,7 +151,20 @@ fn bootargs_belong_to_a_kernel_beside_the_guests_that_has_none_of_its_own() {
     assert_eq!(with(ramdisk).0.as_deref(), Some("console=hvc0"));
     let kernel = module("module@0", "multiboot,module", &[0x5000_0000, 1]);
     let guest = node("domU1").text("compatible", "xen,domain").cells("#address-cells", &[1]).cells("#size-cells", &[1]);
-    assert_eq!(with(guest.with(kernel)).0.as_deref(), Some("console=hvc0"));
+    let guest = guest.cells("memory", &[0x1000]).cells("cpus", &[1]).with(kernel);
+    assert_eq!(with(guest), (Some("console=hvc0".into()), vec![]));
+}
+
+#[test]
+fn a_dom0_is_reserved_and_worth_a_warning() {
+    let ramdisk = module("ramdisk", "multiboot,ramdisk\0multiboot,module", &[0x6000_0000, 1]);
+    let tree = || chosen().with(ramdisk.clone()).with(module("linux", "multiboot,module", &[0x5000_0000, 1]));
+    let (_, warnings) = bootargs(tree());
+    assert_eq!(warnings.len(), 1);
+    let message = "/chosen/linux is the kernel of a dom0, which is not supported: not started";
+    assert_eq!(warnings[0].to_string(), message);
+    assert_eq!(owned(tree()).unwrap().len(), 2);
+    assert_eq!(bootargs(chosen().with(ramdisk)).1, []);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn simple_bus(name: &str, ranges: &[u32]) -> Node {
 fn stdout_is_found_by_path() {
     let uart = || root().with(pl011("pl011@9000000", &[0, 0x900_0000, 0, 0x1000]));
     let base_at = PhysAddr::new(0x900_0000);
-    let expected = |node: &str, baud| Console { node: node.into(), base: base_at, size: 0x1000, baud };
+    let expected = |node: &str, baud| Console { node: node.into(), base: base_at, size: 0x1000, baud, interrupt: None };
     assert_eq!(console(uart().with(stdout("/pl011@9000000"))), Ok(expected("/pl011@9000000", None)));
     assert_eq!(console(uart().with(stdout("/pl011"))), Ok(expected("/pl011", None)));
     assert_eq!(console(uart().with(stdout("/pl011:9600"))), Ok(expected("/pl011", Some(9600))));

@@ -4,6 +4,8 @@ mod check;
 mod chosen;
 mod console;
 mod facts;
+mod guests;
+mod interrupts;
 mod mutation;
 
 use super::tokens::{Token, Tokens};
@@ -14,18 +16,18 @@ use vm_fdt::{FdtReserveEntry, FdtWriter};
 
 /// A node to be written.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     name: String,
     properties: Vec<(String, Vec<u8>)>,
     children: Vec<Node>,
 }
 
-pub(super) fn node(name: &str) -> Node {
+pub(crate) fn node(name: &str) -> Node {
     Node { name: name.to_owned(), properties: Vec::new(), children: Vec::new() }
 }
 
 /// A root with two address and two size cells.
-pub(super) fn root() -> Node {
+pub(crate) fn root() -> Node {
     node("").cells("#address-cells", &[2]).cells("#size-cells", &[2])
 }
 

@@ -1,71 +1,15 @@
 //! Whatever the bytes: either the checker refuses them, or every read succeeds and ends.
 
+mod words;
+
 use super::*;
 use crate::devtree::Blob;
 use fdt::node::FdtNode;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::{Index, select};
 use std::format;
-
-/// Names and values that the facts look at, right ones and wrong ones.
-const NAMES: [&str; 14] = [
-    "chosen",
-    "aliases",
-    "reserved-memory",
-    "memory@0",
-    "memory@80000000",
-    "psci",
-    "firmware",
-    "uart@0",
-    "soc",
-    "bus",
-    "domU1",
-    "module@0",
-    "kernel",
-    "pool",
-];
-const KEYS: [&str; 20] = [
-    "reg",
-    "ranges",
-    "compatible",
-    "device_type",
-    "status",
-    "method",
-    "stdout-path",
-    "linux,stdout-path",
-    "bootargs",
-    "xen,xen-bootargs",
-    "linux,initrd-start",
-    "linux,initrd-end",
-    "xen,static-mem",
-    "serial0",
-    "no-map",
-    "size",
-    "phandle",
-    "interrupt-parent",
-    "#interrupt-cells",
-    "interrupts",
-];
-const TEXTS: [&str; 16] = [
-    "memory",
-    "okay",
-    "disabled",
-    "smc",
-    "hvc",
-    "arm,psci-1.0",
-    "arm,pl011",
-    "multiboot,module",
-    "multiboot,kernel\0multiboot,module",
-    "xen,domain",
-    "serial0:115200n8",
-    "/soc/uart@0",
-    "/uart@0",
-    "serial0",
-    "",
-    "loglevel=debug",
-];
-const WORDS: [u32; 16] =
-    [0, 1, 2, 3, 4, 5, 8, 9, 36, 40, 0x1000, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffc, u32::MAX];
+use std::vec;
+use words::{KEYS, NAMES, TEXTS, WORDS, sound};
 
 fn any_value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -98,7 +42,9 @@ fn any_tree() -> impl Strategy<Value = Node> {
             parent
         })
     });
-    prop::collection::vec(child, 0..6).prop_map(|children| children.into_iter().fold(root().with(memory()), Node::with))
+    let first = prop_oneof![Just(vec![]), Just(sound())];
+    (first, prop::collection::vec(child, 0..6))
+        .prop_map(|(first, children)| first.into_iter().chain(children).fold(root().with(memory()), Node::with))
 }
 
 /// One way to spoil a blob.
@@ -229,6 +175,14 @@ fn count(node: &Node) -> usize {
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases * 2, ..usual }
+}
+
+#[test]
+fn the_tree_to_be_spoilt_is_sound() {
+    let blob = sound().into_iter().fold(root().with(memory()), Node::with).blob();
+    let checked = Blob::check(&blob).unwrap();
+    let facts = checked.facts().unwrap();
+    assert!(facts.guests.len() == 1 && facts.gic.is_some() && facts.virtual_timer.is_some());
 }
 
 proptest! {

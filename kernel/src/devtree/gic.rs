@@ -1,0 +1,118 @@
+//! The interrupt controller, and the timer that guests are interrupted by.
+//!
+//! Both are looked for by what they are compatible with, wherever they are: some trees have the GIC on a bus of its
+//! own. A machine without them boots all the same, so what is wrong with them is a warning; only guests need them.
+
+use super::bus;
+use super::facts::Facts;
+use super::interrupts::{Controller, Interrupt};
+use super::node::number;
+use crate::addr::{PAGE_SIZE, Span};
+use alloc::string::String;
+use alloc::vec::Vec;
+use fdt::node::FdtNode;
+use thiserror::Error;
+
+const GIC: &[&str] = &["arm,gic-v3"];
+const TIMER: &[&str] = &["arm,armv8-timer"];
+
+/// Registers of the GIC come in frames of this size, in bytes (Arm IHI 0069, section 12.1).
+const FRAME: u64 = 64 << 10;
+
+/// A redistributor has at least two frames.
+const REDISTRIBUTOR: u64 = 2 * FRAME;
+
+/// A GICv3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gic {
+    /// Path of its node.
+    pub node: String,
+    /// Registers of the distributor, as the CPU sees them: whole frames of 64 KiB.
+    pub distributor: Span,
+    /// Where redistributors stand one behind the other, as the CPU sees it: at least one range, and room for one in
+    /// each.
+    pub redistributors: Vec<Span>,
+    /// Bytes from one redistributor to the next, if they are not packed: a multiple of 64 KiB, at least 128 KiB.
+    pub stride: Option<u64>,
+    /// Interrupt by which the virtual interface asks for the hypervisor. Private to each CPU.
+    pub maintenance: Option<Interrupt>,
+}
+
+/// Why a GIC cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its numbers")]
+pub enum GicError {
+    #[error("{node} has interrupts of {cells} cells instead of 3 or 4")]
+    Cells { node: String, cells: u32 },
+    #[error("{property} of {node} has {bytes} bytes instead of 4 or 8")]
+    Length { node: String, property: &'static str, bytes: usize },
+    #[error("{property} of {node} is {value:#x}")]
+    Value { node: String, property: &'static str, value: u64 },
+    #[error("{node} has no registers of a distributor and {regions} redistributor regions that the CPU can use")]
+    Unreachable { node: String, regions: u64 },
+    #[error("{node} has registers {span}, not in pages and frames of {FRAME:#x} bytes")]
+    Frames { node: String, span: Span },
+    #[error("{node} has a redistributor region {span} of less than {REDISTRIBUTOR:#x} bytes")]
+    Small { node: String, span: Span },
+}
+
+/// Adds the GIC and the virtual timer's interrupt to `facts`. Returns what is needed to read the interrupts of others.
+pub(super) fn read(root: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Option<Controller> {
+    let [gic, timer] = bus::find(root, [GIC, TIMER]);
+    let nodes = gic?;
+    let (mut gic, controller) = facts.or_warning(describe(&nodes).map(Some))?;
+    gic.maintenance = facts.or_warning(controller.private(&nodes, 0));
+    facts.gic = Some(gic);
+    if let Some(timer) = timer
+        && let Some(index) = virtual_timer(&timer)
+    {
+        facts.virtual_timer = facts.or_warning(controller.private(&timer, index));
+    }
+    Some(controller)
+}
+
+/// The GIC that is the last of `nodes`, but for its interrupt.
+fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
+    const REGIONS: &str = "#redistributor-regions";
+    const STRIDE: &str = "redistributor-stride";
+    let node = bus::path(nodes);
+    let controller = Controller::new(nodes).map_err(|cells| GicError::Cells { node: node.clone(), cells })?;
+    let property = |property| match nodes.last().and_then(|gic| gic.property(property)) {
+        None => Ok(None),
+        Some(found) if matches!(found.value.len(), 4 | 8) => Ok(Some(number(found.value))),
+        Some(found) => Err(GicError::Length { node: node.clone(), property, bytes: found.value.len() }),
+    };
+    let bad = |property, value| GicError::Value { node: node.clone(), property, value };
+    let regions = property(REGIONS)?.unwrap_or(1);
+    let count = u32::try_from(regions).ok().filter(|count| *count > 0).ok_or_else(|| bad(REGIONS, regions))?;
+    let stride = property(STRIDE)?;
+    if let Some(stride) = stride.filter(|stride| !stride.is_multiple_of(FRAME) || *stride < REDISTRIBUTOR) {
+        return Err(bad(STRIDE, stride));
+    }
+
+    // The distributor is before them.
+    let spans = bus::registers(nodes, count as usize + 1).unwrap_or_default();
+    let Some((distributor, redistributors)) = spans.split_first() else {
+        return Err(GicError::Unreachable { node, regions });
+    };
+    // On hardware they start at a multiple of a frame. A hypervisor below may have them elsewhere, as Xen has, and so have we.
+    let is_whole = |span: &Span| span.start.is_aligned(PAGE_SIZE) && span.bytes().is_multiple_of(FRAME);
+    if let Some(&span) = spans.iter().find(|span| !is_whole(span)) {
+        return Err(GicError::Frames { node, span });
+    }
+    if let Some(&span) = redistributors.iter().find(|span| span.bytes() < REDISTRIBUTOR) {
+        return Err(GicError::Small { node, span });
+    }
+    let (distributor, redistributors) = (*distributor, redistributors.to_vec());
+    Ok((Gic { node, distributor, redistributors, stride, maintenance: None }, controller))
+}
+
+/// Which interrupt of the timer, the last of `nodes`, is that of the virtual one: the third, or the one of that name
+/// (Linux, Documentation/devicetree/bindings/timer/arm,arch_timer.yaml).
+fn virtual_timer(nodes: &[FdtNode<'_, '_>]) -> Option<usize> {
+    match nodes.last()?.property("interrupt-names") {
+        Some(names) => names.value.split(|&byte| byte == 0).position(|name| name == b"virt"),
+        None => Some(2),
+    }
+}

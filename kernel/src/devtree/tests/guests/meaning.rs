@@ -1,0 +1,83 @@
+//! What a guest cannot have, and what is only named.
+
+use super::*;
+
+#[test]
+fn what_would_change_memory_or_isolation_is_refused() {
+    for (property, value, why) in [
+        ("passthrough", "enabled", "no device can be given to a guest"),
+        ("xen,sci_type", "scmi_smc", "no guest may call the system controller"),
+        ("llc-colors", "0-3", "the cache is not divided among guests"),
+        ("v8r_el1_msa", "mpu", "a guest has the memory system that EL1 starts with"),
+        ("#xen,static-mem-address-cells", "", "xen,static-mem is in the cells of /chosen"),
+    ] {
+        let message = format!("{property} of /chosen/domU1 is not supported: {why}");
+        assert_eq!(refusal(guest("domU1").text(property, value)), message);
+    }
+    let shared = guest("domU1").with(node("shm@0").text("compatible", "xen,domain-shared-memory-v1"));
+    assert_eq!(refusal(shared), "/chosen/domU1/shm@0 is not supported: guests share no memory");
+}
+
+#[test]
+fn what_merely_tunes_or_is_unknown_is_named() {
+    for (property, value, why) in [
+        ("xen,enhanced", "enabled", "is ignored: there are none of Xen's interfaces"),
+        ("xen,enhanced", "no-xenstore", "is ignored: there are none of Xen's interfaces"),
+        ("xen,enhanced", "", "is ignored: there are none of Xen's interfaces"),
+        ("capabilities", "control", "is ignored: no guest has any over others"),
+        ("domain-cpupool", "", "is ignored: there are no CPU pools"),
+        ("sve", "", "is ignored: guests have no SVE"),
+        ("xen,domain-p2m-mem-mb", "", "is ignored: page tables of guests come from all free RAM"),
+        ("max_grant_version", "", "is ignored: there are no grant tables"),
+        ("max_grant_frames", "", "is ignored: there are no grant tables"),
+        ("max_maptrack_frames", "", "is ignored: there are no grant tables"),
+        ("vcpus", "", "is unknown: ignored"),
+    ] {
+        let message = format!("{property} of /chosen/domU1 {why}");
+        assert_eq!(warnings(guest("domU1").text(property, value)), [message]);
+    }
+    let tree = guest("domU1")
+        .with(node("vcpu0").text("compatible", "xen,vcpu"))
+        .with(node("ec1").text("compatible", "xen,evtchn-v1"))
+        .with(node("policy").text("compatible", "xen,xsm-policy\0multiboot,module").cells("reg", &[0x5100_0000, 1]))
+        .with(node("pci"))
+        .with(module("ramdisk", RAMDISK, 0x5200_0000).text("bootarg", "quiet"));
+    let expected = [
+        "/chosen/domU1/vcpu0 is ignored: CPUs are not pinned",
+        "/chosen/domU1/ec1 is ignored: there are no event channels",
+        "/chosen/domU1/policy is of an unknown kind: ignored",
+        "/chosen/domU1/pci is of an unknown kind: ignored",
+        "bootarg of /chosen/domU1/ramdisk is unknown: ignored",
+    ];
+    assert_eq!(warnings(tree), expected);
+}
+
+#[test]
+fn what_says_nothing_about_the_guest_is_passed_over() {
+    let tree = guest("domU1")
+        .text("xen,enhanced", "disabled")
+        .text("passthrough", "disabled")
+        .text("xen,sci_type", "none")
+        .text("name", "domU1")
+        .text("status", "okay")
+        .cells("phandle", &[7])
+        .cells("linux,phandle", &[7]);
+    assert_eq!(one(tree).name, "domU1");
+}
+
+#[test]
+fn a_disabled_guest_is_not_started_and_may_be_incomplete() {
+    let disabled = bare("domU1").text("status", "disabled").text("passthrough", "enabled");
+    let (guests, warnings) = read(&[disabled, guest("domU2")]).unwrap();
+    assert_eq!((guests.len(), warnings), (1, vec!["/chosen/domU1 is disabled: not started".into()]));
+}
+
+#[test]
+fn a_guest_below_something_else_than_chosen_is_not_started() {
+    let tree = [node("group").with(guest("domU1")), guest("domU2").with(guest("domU3"))];
+    let (guests, mut warnings) = read(&tree).unwrap();
+    warnings.sort();
+    let message = |path| format!("{path} describes a guest, but not right below /chosen: not started");
+    assert_eq!((guests.len(), guests[0].name.as_str()), (1, "domU2"));
+    assert_eq!(warnings, [message("/chosen/domU2/domU3"), message("/chosen/group/domU1")]);
+}
