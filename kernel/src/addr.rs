@@ -91,6 +91,12 @@ address! {
     VirtAddr
 }
 
+address! {
+    /// A guest's physical address, in bytes: what stage 2 translates. The architecture calls it an intermediate physical
+    /// address.
+    GuestAddr
+}
+
 /// A machine frame number: a physical address divided by [`PAGE_SIZE`], at most 2^40.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

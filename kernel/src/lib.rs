@@ -24,6 +24,7 @@ pub mod arch;
 pub mod boot_alloc;
 pub mod devtree;
 pub mod frametable;
+pub mod guest;
 pub mod heap;
 pub mod kernel;
 pub mod memory_map;

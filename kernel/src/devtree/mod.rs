@@ -33,4 +33,5 @@ pub use facts::{Bank, Conduit, Console, Facts, FactsError, Warning};
 pub use gic::{Gic, GicError};
 pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role, Unmapped};
 pub use interrupts::{Interrupt, InterruptError, Trigger};
+pub(crate) use node::{is_compatible, text};
 pub use owned::{Mapping, Owned, Owner};
