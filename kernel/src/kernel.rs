@@ -4,7 +4,7 @@
 //! mapped by page tables, which are frames too. [`Kernel`] keeps them apart: before each operation, while no lock is held,
 //! it fills up what runs low, so that nothing ever has to grow in the middle of something else.
 
-use crate::addr::{Frames, Mfn, PhysAddr, VirtAddr};
+use crate::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::frametable::page_info::Owner;
 use crate::frametable::table::FrameTable;
 use crate::heap::Heap;
@@ -86,6 +86,11 @@ impl Kernel {
         self.pages.put_page(mfn)
     }
 
+    /// Bytes of the heap that are in use.
+    pub fn heap_bytes(&self) -> u64 {
+        self.heap.usage().used
+    }
+
     /// Bytes of free frames.
     pub fn free_bytes(&self) -> u64 {
         self.pages.free_bytes()
@@ -102,13 +107,33 @@ impl Kernel {
     ///
     /// As there.
     pub fn vmap_contig(&self, first: Mfn, count: u64, attributes: Attributes) -> Result<Mapping<'static>, VmapError> {
-        // Addresses are chosen so that blocks apply, which takes a table at either end and no more. If there are none like
-        // that left, the page tables say so, and get what single pages take.
+        self.with_tables(count, || self.vmap.vmap_contig(first, count, attributes))
+    }
+
+    /// Maps bytes, aligned to nothing: see [`Vmap::map_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn map_bytes(&self, start: PhysAddr, bytes: u64, access: Attributes) -> Result<Mapping<'static>, VmapError> {
+        self.with_tables(bytes.div_ceil(PAGE_SIZE) + 1, || self.vmap.map_bytes(start, bytes, access))
+    }
+
+    /// Runs `map`, which maps `count` consecutive pages.
+    ///
+    /// Addresses are chosen so that blocks apply, which takes a table at either end and no more. If there are none like
+    /// that left, the page tables say so, and get what single pages take.
+    #[inline(always)]
+    fn with_tables<'m>(
+        &self,
+        count: u64,
+        map: impl Fn() -> Result<Mapping<'m>, VmapError>,
+    ) -> Result<Mapping<'m>, VmapError> {
         self.replenish(0);
-        match self.vmap.vmap_contig(first, count, attributes) {
+        match map() {
             Err(error) if error.is_shortage() => {
                 self.replenish(count);
-                self.vmap.vmap_contig(first, count, attributes)
+                map()
             }
             result => result,
         }

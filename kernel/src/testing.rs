@@ -43,6 +43,11 @@ pub fn frametable(banks: &[Range<Mfn>]) -> &'static FrameTable {
 
 /// A hypervisor with `tables` page tables to begin with, and all of `ram` free.
 pub fn kernel(ram: &Range<Mfn>, tables: u64) -> Kernel {
+    kernel_with(ram, ram, tables)
+}
+
+/// A hypervisor with `tables` page tables to begin with, and of `ram` only the part `free` free.
+pub fn kernel_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> Kernel {
     let mut pool = TablePool::new();
     let first = memory(tables * PAGE_SIZE, PAGE_SIZE);
     // SAFETY: memory of the pool's own, whose provenance is exposed.
@@ -50,5 +55,5 @@ pub fn kernel(ram: &Range<Mfn>, tables: u64) -> Kernel {
     let vmap = Box::leak(Box::new(Vmap::new(PageTable::new(pool, Tlb).expect("a root table"))));
     let table = frametable(core::slice::from_ref(ram));
     let heap = Box::leak(Box::new(Heap::new(|_, _| ())));
-    Kernel::new(table, PageAlloc::new(table, vec![ram.clone()]), vmap, heap)
+    Kernel::new(table, PageAlloc::new(table, vec![free.clone()]), vmap, heap)
 }

@@ -21,3 +21,17 @@ impl TlbOps for Tlb {
 pub fn zero(memory: &mut [u8]) {
     memory.fill(0);
 }
+
+/// No memory but the caches that the process sees it through.
+pub fn clean_to_poc(_memory: &[u8]) {}
+
+/// As [`clean_to_poc`].
+pub fn clean_and_invalidate(_memory: &[u8]) {}
+
+/// Nothing here needs to wait.
+pub fn drain() {}
+
+/// No time passes.
+pub fn ticks() -> u64 {
+    0
+}

@@ -1,7 +1,7 @@
 //! The processor: registers, barriers, exceptions, and nothing that decides.
 //!
-//! [`syndrome`] and [`memory_system`] are pure and tested on the host; `aarch64` exists in the image only. [`Tlb`], [`Mpu`]
-//! and [`zero`] are what code that is built for both uses.
+//! [`syndrome`] and [`memory_system`] are pure and tested on the host; `aarch64` exists in the image only. [`Tlb`], [`Mpu`],
+//! [`zero`] and the maintenance of caches are what code that is built for both uses.
 
 #[cfg(target_os = "none")]
 pub mod aarch64;
@@ -11,6 +11,11 @@ pub mod memory_system;
 pub mod syndrome;
 
 #[cfg(target_os = "none")]
-pub use aarch64::{cache::zero, mpu::Mpu, tlb::Tlb};
+pub use aarch64::{
+    cache::{clean_and_invalidate, clean_to_poc, drain, zero},
+    cpu::ticks,
+    mpu::Mpu,
+    tlb::Tlb,
+};
 #[cfg(not(target_os = "none"))]
-pub use host::{Mpu, Tlb, zero};
+pub use host::{Mpu, Tlb, clean_and_invalidate, clean_to_poc, drain, ticks, zero};

@@ -15,6 +15,11 @@ impl Owner {
     /// The hypervisor itself.
     pub const HYPERVISOR: Self = Self(1);
 
+    /// The guest with this number.
+    pub const fn guest(number: u8) -> Self {
+        Self(2 + number as u16)
+    }
+
     /// The owner with number `id`; 0 is [`Owner::NONE`] and 1 [`Owner::HYPERVISOR`].
     pub const fn new(id: u16) -> Self {
         Self(id)

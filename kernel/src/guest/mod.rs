@@ -11,3 +11,5 @@
 pub mod layout;
 pub mod load;
 pub mod map;
+pub mod memory;
+pub mod stage2;

@@ -109,6 +109,7 @@ impl Vmap {
     /// # Errors
     ///
     /// [`VmapError`] if there are no addresses or no memory for page tables left, or no such frames.
+    #[inline]
     pub fn vmap_contig(&self, first: Mfn, count: u64, attributes: Attributes) -> Result<Mapping<'_>, VmapError> {
         if count == 0 {
             return Err(VmapError::Empty);
@@ -189,6 +190,7 @@ impl Vmap {
     /// # Errors
     ///
     /// [`VmapError::Space`] if no mapping starts there; nothing has changed then.
+    #[inline]
     pub fn vunmap(&self, va: VirtAddr) -> Result<u64, VmapError> {
         self.change(|state| {
             let pages = state.space.release(va)?;

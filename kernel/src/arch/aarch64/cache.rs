@@ -1,4 +1,4 @@
-//! Caches: clearing memory a block at a time, and code that was just written.
+//! Caches: clearing memory a block at a time, code that was just written, and memory that is read past the caches.
 
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -83,4 +83,89 @@ pub fn publish_code(start: NonNull<u8>, bytes: usize) {
     // By address would do for a PIPT instruction cache only; all of it does for any.
     // SAFETY: barriers, and dropping what the instruction cache holds, change no memory.
     unsafe { asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
+}
+
+/// The lines of `memory`, as [`clean_to_poc`] and [`clean_and_invalidate`] go through them.
+struct Lines {
+    /// The first line.
+    start: *const u8,
+    /// Bytes of a line.
+    line: usize,
+    /// Bytes in whole rounds of [`UNROLL`] lines.
+    rounds: usize,
+    /// Bytes in all, a multiple of a line.
+    bytes: usize,
+}
+
+impl Lines {
+    fn of(memory: &[u8]) -> Self {
+        let line = 4 << line_size_field();
+        let before = memory.as_ptr().addr() % line;
+        let bytes = if memory.is_empty() { 0 } else { (before + memory.len()).next_multiple_of(line) };
+        Self {
+            start: memory.as_ptr().wrapping_sub(before),
+            line,
+            rounds: bytes / (line * UNROLL) * (line * UNROLL),
+            bytes,
+        }
+    }
+}
+
+/// A function that does `$operation` to each line of a piece of memory and waits for the last.
+///
+/// Two instructions for a line, and two more for every eight.
+macro_rules! for_each_line {
+    ($(#[$doc:meta])* $name:ident, $operation:literal) => {
+        $(#[$doc])*
+        pub fn $name(memory: &[u8]) {
+            let Lines { start, line, rounds, bytes } = Lines::of(memory);
+            if rounds > 0 {
+                // SAFETY: writing a line back, and dropping it then, changes nothing that a program sees. The loop goes
+                // through lines of which `memory` has at least a byte each, so all are mapped.
+                unsafe {
+                    asm!(
+                        "2:",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        concat!($operation, ", {at}"), "add {at}, {at}, {line}",
+                        "cmp {at}, {end}",
+                        "b.lo 2b",
+                        at = inout(reg) start => _,
+                        end = in(reg) start.wrapping_add(rounds),
+                        line = in(reg) line,
+                        options(nostack),
+                    )
+                };
+            }
+            for offset in (rounds..bytes).step_by(line) {
+                let at = start.wrapping_add(offset);
+                // SAFETY: as above.
+                unsafe { asm!(concat!($operation, ", {}"), in(reg) at, options(nostack, preserves_flags)) };
+            }
+            drain();
+        }
+    };
+}
+
+for_each_line! {
+    /// Writes what the caches hold of `memory` back to where every observer finds it, the point of coherency, also one that
+    /// reads past the caches, as a guest does that has not turned them on (DDI 0487, B2 "Mismatched memory attributes").
+    clean_to_poc, "dc cvac"
+}
+
+for_each_line! {
+    /// As [`clean_to_poc`], after which the caches hold nothing of `memory`: what is then written past them is not hidden
+    /// by an older copy, or overwritten by one.
+    clean_and_invalidate, "dc civac"
+}
+
+/// Waits until all earlier accesses and cache maintenance are complete, for every observer in the system.
+pub fn drain() {
+    // SAFETY: a barrier changes no state of the program. Without `nomem` the compiler keeps accesses before it.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
 }
