@@ -34,6 +34,7 @@ pub mod options;
 pub mod page_alloc;
 pub mod pdx;
 pub mod symbols;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 pub mod vmap;

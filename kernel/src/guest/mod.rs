@@ -8,6 +8,8 @@
 //! Whatever can be decided without the processor is decided in plain functions and tested on the host. Only what runs a
 //! guest is left out there, and in images for an MPU, which has no stage 2 of this kind.
 
+pub mod device;
+pub mod exit;
 pub mod layout;
 pub mod load;
 pub mod map;

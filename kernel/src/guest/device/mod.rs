@@ -1,0 +1,4 @@
+//! Devices that are emulated for guests: state and registers, nothing of the processor's.
+
+pub mod uart;
+pub mod vgic;

@@ -1,0 +1,94 @@
+//! What a list register is given of an interrupt, and what comes back.
+
+use super::super::list_register::{End, Group, ListRegister, State};
+use super::Bank;
+
+/// Whether others that are pending wait for a list register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Waiting {
+    Nobody,
+    /// They may go before one that is to be taken again. Its end must not make it pending behind everyone's back.
+    Others,
+}
+
+impl Bank {
+    /// What was pending and active of those that are listed, when they were.
+    pub(in super::super) fn lent(&self) -> (u32, u32) {
+        (self.lent_latch & !self.forget_pending, self.lent_active & !self.forget_active)
+    }
+
+    /// Whether `listed`, in `n`'s list register, is pending for more than its line, which the bank knows, and active.
+    pub(in super::super) fn seen(&self, n: u32, listed: ListRegister) -> (u32, u32) {
+        let bit = 1 << n;
+        let pending = if listed.state().is_pending() { bit & self.lent_latch & !self.forget_pending } else { 0 };
+        let active = if listed.state().is_active() { bit & !self.forget_active } else { 0 };
+        (pending, active)
+    }
+
+    /// Whether `n` was given to a list register of `cpu` as pending and no more, and nobody has wanted anything else of it
+    /// since.
+    #[inline]
+    pub(in super::super) fn was_lent_pending(&self, n: u32, cpu: usize) -> bool {
+        let bit = 1 << n;
+        let otherwise = self.lent_active | self.forget_pending | self.forget_active | self.relinked | self.latched;
+        self.resident & self.lent_latch & !otherwise & bit != 0 && usize::from(self.holder[n as usize]) == cpu
+    }
+
+    /// Gives `n`, which is not resident, to list register `slot` of `cpu`. Those in `deliverable` may be pending there.
+    pub(in super::super) fn lend(
+        &mut self,
+        n: u32,
+        id: u32,
+        (cpu, slot): (usize, usize),
+        deliverable: u32,
+        waiting: Waiting,
+    ) -> ListRegister {
+        let (bit, at) = (1 << n, n as usize);
+        let active = self.active & bit;
+        let here = self.target[at] == Some(cpu as u8) && (active == 0 || waiting == Waiting::Nobody);
+        let pending = if here { self.pending() & deliverable & bit } else { 0 };
+        let state = State::of(pending, active);
+        // While its line is high, or its latch has to wait, the end of one is the beginning of the next. An
+        // interrupt with a physical one must not be active and pending (IHI 0069, 12.4 "ICH_LR_EL2"), and then software
+        // ends the physical one.
+        let later = self.pending() & deliverable & active & !pending;
+        let again = (self.line & !self.edge & bit) | later != 0;
+        let end = match self.is_linked(n) {
+            true if again || state == State::ActiveAndPending => End::Maintenance,
+            true => End::Physical(self.physical[at]),
+            false if again => End::Maintenance,
+            false => End::Silent,
+        };
+        self.lent_latch |= self.latched & pending;
+        self.latched &= !pending;
+        self.lent_active |= active;
+        self.active &= !bit;
+        self.resident |= bit;
+        self.holder[at] = cpu as u8;
+        self.slot[at] = slot as u8;
+        let group = if self.group & bit == 0 { Group::Zero } else { Group::One };
+        ListRegister::new(id, self.priority[at], group, state, end)
+    }
+
+    /// Takes `n` back from its list register, which has become `listed`.
+    pub(in super::super) fn take_back(&mut self, n: u32, listed: ListRegister) {
+        let bit = 1 << n;
+        let (pending, active) = self.seen(n, listed);
+        if listed.state() == State::Invalid && matches!(listed.end(), End::Physical(_)) {
+            // The hardware deactivated the physical interrupt, of which there may be another since.
+            self.linked &= !bit | self.relinked;
+        }
+        self.latched |= pending;
+        self.active |= active;
+        for word in [
+            &mut self.resident,
+            &mut self.lent_latch,
+            &mut self.lent_active,
+            &mut self.forget_pending,
+            &mut self.forget_active,
+            &mut self.relinked,
+        ] {
+            *word &= !bit;
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! From the banks into list registers, and back.
+//!
+//! Mostly one interrupt changes and there is room: [`Vgic::settle`]. When there is not, or more than one changes, all list
+//! registers of the CPU are read back ([`Vgic::fold`]) and filled anew ([`Vgic::fill`]) with the best of what there is.
+//!
+//! Active interrupts come first, since the hardware ends only what it finds listed. But one list register is always left to
+//! the best of those that are pending. While others wait, the interface asks for maintenance as soon as it has none that is
+//! pending, and as those listed go before those that wait, the order is kept. While active ones wait, it asks at the end of
+//! one that it has not; which one that was follows from their nesting.
+
+use super::bank::{Waiting, ones};
+use super::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
+use super::ranking::{Best, Rank};
+use super::{Kick, Vgic};
+
+impl Vgic {
+    /// Those of a bank that may be pending in a list register.
+    #[inline]
+    pub(super) fn deliverable(&self, index: usize) -> u32 {
+        let bank = &self.banks[index];
+        bank.enabled & self.groups.of(bank.group)
+    }
+
+    /// Those of a bank that belong into a list register: active, or pending and deliverable.
+    #[inline]
+    fn listable(&self, index: usize) -> u32 {
+        let bank = &self.banks[index];
+        bank.active() | bank.pending() & self.deliverable(index)
+    }
+
+    /// Lists interrupt `n` of a bank as it is now, after something about it has changed.
+    pub(super) fn settle(&mut self, cpu: usize, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
+        let (slot, kick) = self.lift(cpu, index, n, lists);
+        kick | self.place(cpu, index, n, slot, lists)
+    }
+
+    /// Makes interrupt `n` of a bank pending again where it is listed, if that is all that has to be done for `physical`: the
+    /// same was forwarded before, has come to its end, and nothing about it has changed since. So it mostly is with a timer.
+    #[inline]
+    pub(super) fn repeat(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        n: u32,
+        physical: u32,
+        lists: &mut impl ListRegisters,
+    ) -> bool {
+        let bank = &self.banks[index];
+        if self.cpus[cpu].asked != Maintenance::NOTHING || !bank.was_lent_pending(n, cpu) {
+            return false;
+        }
+        let slot = bank.slot(n);
+        let listed = lists.read(slot);
+        let again = listed.state() == State::Invalid && listed.end() == End::Physical(physical);
+        if again {
+            lists.write(slot, listed.with_state(State::Pending));
+        }
+        again
+    }
+
+    /// Takes interrupt `n` of a bank back, if it is listed here. Its list register is for [`place`](Self::place) to fill.
+    pub(super) fn lift(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        n: u32,
+        lists: &mut impl ListRegisters,
+    ) -> (Option<usize>, Kick) {
+        let bank = &self.banks[index];
+        if !bank.is_resident(n) || bank.owner(n) != Some(cpu) {
+            return (None, Kick::NONE);
+        }
+        let slot = bank.slot(n);
+        (Some(slot), self.take_back(cpu, index, n, lists))
+    }
+
+    /// Lists interrupt `n` of a bank, which is not listed here, if it is to be; in `slot`, if that was its own.
+    pub(super) fn place(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        n: u32,
+        slot: Option<usize>,
+        lists: &mut impl ListRegisters,
+    ) -> Kick {
+        let bit = 1 << n;
+        let mine = self.banks[index].owner(n) == Some(cpu);
+        if mine && self.cpus[cpu].asked != Maintenance::NOTHING {
+            return self.refill(cpu, lists);
+        }
+        if !mine || self.listable(index) & bit == 0 {
+            if let Some(slot) = slot {
+                lists.write(slot, ListRegister::EMPTY);
+            }
+            return self.kicks(cpu, index, bit);
+        }
+        let (slot, kick) = slot.map_or_else(|| self.free_slot(cpu, lists), |slot| (Some(slot), Kick::NONE));
+        match slot {
+            Some(slot) => self.list(cpu, index, n, slot, Waiting::Nobody, lists),
+            None => return kick | self.refill(cpu, lists),
+        }
+        kick
+    }
+
+    /// A list register for one more interrupt.
+    fn free_slot(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> (Option<usize>, Kick) {
+        let all = u32::MAX >> (u32::BITS as usize - count(lists));
+        let free = all & !self.cpus[cpu].used;
+        if free != 0 {
+            return (Some(free.trailing_zeros() as usize), Kick::NONE);
+        }
+        let Some(slot) = ones(all & lists.empty()).next() else { return (None, Kick::NONE) };
+        let Some((index, n)) = self.locate(cpu, self.cpus[cpu].held[slot as usize]) else { return (None, Kick::NONE) };
+        (Some(slot as usize), self.take_back(cpu, index, n, lists))
+    }
+
+    /// Lists interrupt `n` of a bank in `slot`.
+    #[inline]
+    fn list(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        n: u32,
+        slot: usize,
+        waiting: Waiting,
+        lists: &mut impl ListRegisters,
+    ) {
+        let id = self.id_of(index, n);
+        let deliverable = self.deliverable(index);
+        let value = self.banks[index].lend(n, id, (cpu, slot), deliverable, waiting);
+        self.cpus[cpu].used |= 1 << slot;
+        self.cpus[cpu].held[slot] = id;
+        lists.write(slot, value);
+    }
+
+    /// Takes interrupt `n`, which `cpu` has listed, back into its bank. The list register stays as it is.
+    pub(super) fn take_back(&mut self, cpu: usize, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
+        let slot = self.banks[index].slot(n);
+        self.banks[index].take_back(n, lists.read(slot));
+        self.cpus[cpu].used &= !(1 << slot);
+        self.release(cpu, index, 1 << n, lists) | self.kicks(cpu, index, 1 << n)
+    }
+
+    /// Reads all list registers back.
+    pub(super) fn fold(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+        let mut kick = Kick::NONE;
+        if self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+            for _ in 0..lists.take_unlisted_ends() {
+                kick = kick | self.end_unlisted(cpu, lists);
+            }
+        }
+        for n in ones(self.banks[cpu].take_releases()) {
+            lists.deactivate(self.banks[cpu].physical(n));
+        }
+        for slot in ones(self.cpus[cpu].used) {
+            if let Some((index, n)) = self.locate(cpu, self.cpus[cpu].held[slot as usize]) {
+                kick = kick | self.take_back(cpu, index, n, lists);
+            }
+        }
+        kick
+    }
+
+    /// The guest ended an interrupt that is active and not listed. Interrupts end in the reverse order of their
+    /// acknowledgement, so it was the one with the highest priority of these.
+    fn end_unlisted(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+        let mut best = Best::new();
+        self.each(cpu, |vgic, index| vgic.banks[index].active(), |rank, _| best.offer(rank));
+        let Some((index, n)) = best.first(1).first().and_then(|rank| self.locate(cpu, rank.id)) else {
+            return Kick::NONE;
+        };
+        self.banks[index].clear_active(1 << n);
+        self.release(cpu, index, 1 << n, lists) | self.kicks(cpu, index, 1 << n)
+    }
+
+    /// Fills the list registers, after [`fold`](Self::fold).
+    pub(super) fn fill(&mut self, cpu: usize, lists: &mut impl ListRegisters) {
+        let (mut active, mut pending) = (Best::new(), Best::new());
+        self.each(
+            cpu,
+            Self::listable,
+            |rank, is_active| if is_active { active.offer(rank) } else { pending.offer(rank) },
+        );
+
+        let count = count(lists);
+        let room = if pending.seen() == 0 { count } else { count - 1 };
+        let active_listed = active.first(room);
+        let pending_listed = pending.first(count - active_listed.len());
+        let waits = pending.seen() > pending_listed.len();
+        let waiting = if waits { Waiting::Others } else { Waiting::Nobody };
+        let mut slot = 0;
+        for rank in active_listed.iter().chain(pending_listed) {
+            if let Some((index, n)) = self.locate(cpu, rank.id) {
+                self.list(cpu, index, n, slot, waiting, lists);
+                slot += 1;
+            }
+        }
+        for empty in slot..count {
+            lists.write(empty, ListRegister::EMPTY);
+        }
+
+        let mut ask = Maintenance::NOTHING;
+        if waits {
+            ask = ask | Maintenance::NO_PENDING;
+        }
+        if active.seen() > active_listed.len() {
+            ask = ask | Maintenance::UNLISTED;
+        }
+        if self.cpus[cpu].asked != ask {
+            if ask.contains(Maintenance::UNLISTED) && !self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+                // Ends of what was not active at all are counted too, and do not count.
+                let _before = lists.take_unlisted_ends();
+            }
+            self.cpus[cpu].asked = ask;
+            lists.want_maintenance(ask);
+        }
+    }
+
+    /// Reads all list registers back and fills them anew.
+    pub(super) fn refill(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+        let kick = self.fold(cpu, lists);
+        self.fill(cpu, lists);
+        kick
+    }
+
+    /// Visits the interrupts that are `cpu`'s, not resident and chosen by `which` from each bank, with whether each is
+    /// active.
+    fn each(&self, cpu: usize, which: impl Fn(&Self, usize) -> u32, mut visit: impl FnMut(Rank, bool)) {
+        for index in core::iter::once(cpu).chain(self.cpus.len()..self.banks.len()) {
+            let bank = &self.banks[index];
+            for n in ones(which(self, index) & !bank.resident()).filter(|n| bank.owner(*n) == Some(cpu)) {
+                let rank = Rank { priority: bank.priority[n as usize], id: self.id_of(index, n) };
+                visit(rank, bank.active() & 1 << n != 0);
+            }
+        }
+    }
+
+    /// Does something to the interrupts `bits` of a bank, wherever they are.
+    pub(super) fn change(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        bits: u32,
+        lists: &mut impl ListRegisters,
+        act: impl FnOnce(&mut super::bank::Bank),
+    ) -> Kick {
+        // What a guest configures is mostly idle.
+        let idle = self.banks[index].busy() & bits == 0;
+        let mut kick = if idle { Kick::NONE } else { self.fold(cpu, lists) };
+        act(&mut self.banks[index]);
+        kick = kick | self.release(cpu, index, bits, lists) | self.kicks(cpu, index, bits);
+        if !idle {
+            self.fill(cpu, lists);
+        } else if self.listable(index) & bits != 0 {
+            kick = kick | self.refill(cpu, lists);
+        }
+        kick
+    }
+
+    /// The pending and the active interrupts of a bank, and who has to be kicked before it is known for certain: what other
+    /// vCPUs have listed counts as it was then.
+    pub(super) fn sample(&self, cpu: usize, index: usize, lists: &impl ListRegisters) -> (u32, u32, Kick) {
+        let bank = &self.banks[index];
+        let (lent_pending, lent_active) = bank.lent();
+        let (mut pending, mut active, mut kick) = (bank.pending(), bank.active(), Kick::NONE);
+        for n in ones(bank.resident()) {
+            let bit = 1 << n;
+            let (listed_pending, listed_active) = match bank.owner(n) {
+                Some(owner) if owner == cpu => bank.seen(n, lists.read(bank.slot(n))),
+                owner => {
+                    kick = kick | owner.map_or(Kick::NONE, Kick::one);
+                    (lent_pending & bit, lent_active & bit)
+                }
+            };
+            pending |= listed_pending;
+            active |= listed_active;
+        }
+        (pending, active, kick)
+    }
+
+    /// Deactivates the physical interrupts of those of `bits` that have ended without the hardware's doing.
+    pub(super) fn release(&mut self, cpu: usize, index: usize, bits: u32, lists: &mut impl ListRegisters) -> Kick {
+        let ended = self.banks[index].unlink(bits);
+        if ended != 0 && index < self.cpus.len() && index != cpu {
+            // A PPI can only be deactivated on its CPU.
+            self.banks[index].release_later(ended);
+            return Kick::one(index);
+        }
+        for n in ones(ended) {
+            lists.deactivate(self.banks[index].physical(n));
+        }
+        Kick::NONE
+    }
+
+    /// The other vCPUs that have, or should have, one of `bits` listed.
+    pub(super) fn kicks(&self, cpu: usize, index: usize, bits: u32) -> Kick {
+        let bank = &self.banks[index];
+        let owners = ones(bits & (self.listable(index) | bank.resident())).filter_map(|n| bank.owner(n));
+        owners.fold(Kick::NONE, |kick, owner| kick | Kick::one(owner)).without(cpu)
+    }
+}
+
+/// How many list registers there are, as the architecture limits it.
+fn count(lists: &impl ListRegisters) -> usize {
+    lists.count().clamp(1, MAX_LIST_REGISTERS)
+}

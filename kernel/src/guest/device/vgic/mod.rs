@@ -1,0 +1,254 @@
+//! The virtual GICv3 of one guest.
+//!
+//! The processor's virtual CPU interface gives a guest its interrupts without the hypervisor's help, out of a few *list
+//! registers*. What is left to software are the distributor, the redistributors and the choice of what is listed. List
+//! registers stay live between exits, so the state of a listed interrupt is in the hardware, and comes back only when
+//! something asks for it: an exit that does not concern the vGIC costs nothing here.
+//!
+//! - `bank`: the state of 32 interrupts that is not in a list register.
+//! - `lists`: moving it into list registers and back, the highest priority first.
+//! - `access`, `distributor`, `redistributor` and `registers`: what the guest sees of it.
+//! - `sgi`: interrupts from one vCPU to another.
+//!
+//! Each vCPU has a physical CPU, whose list registers come as an argument: only that CPU can reach them. An operation on
+//! one CPU that concerns another's list registers leaves a note in the bank and asks for a [`Kick`]; the other then does
+//! its part in [`Vgic::maintain`].
+//!
+//! Relies on: the physical CPU interface splitting the end of an interrupt in two (ICC_CTLR_EL1.EOImode = 1), so that a
+//! forwarded interrupt stays active until the guest ends it; a guest whose MPIDR_EL1 are those of [`Affinity`]. The numbers
+//! and rules are those of IHI 0069.
+
+mod access;
+mod affinity;
+mod bank;
+mod distributor;
+mod kick;
+mod list_register;
+mod lists;
+mod ranking;
+mod redistributor;
+mod registers;
+mod report;
+mod sgi;
+#[cfg(test)]
+mod tests;
+
+pub use access::{Access, Answer, Frame, Rejected, Size, Sizes};
+pub use affinity::Affinity;
+pub use distributor::DISTRIBUTOR_BYTES;
+pub use kick::Kick;
+pub use list_register::{End, Group, ListRegister, ListRegisters, Maintenance, State};
+pub use redistributor::REDISTRIBUTOR_BYTES;
+pub use report::Snapshot;
+pub use sgi::SgiRegister;
+
+use alloc::vec::Vec;
+use bank::Bank;
+use list_register::MAX_LIST_REGISTERS;
+use registers::CtlrGroups;
+
+/// Interrupts of one bank: registers with a bit for each have 32.
+const BANK: u32 = 32;
+/// The most vCPUs of one guest: as many as a [`Kick`] has bits.
+pub const MAX_CPUS: usize = 64;
+/// The most SPIs: INTIDs 32 to 991, the last whole bank below the special INTIDs from 1020 on (IHI 0069, 2.2).
+pub const MAX_SPIS: u32 = 960;
+
+/// How large a vGIC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// vCPUs, from 1 to [`MAX_CPUS`].
+    pub cpus: usize,
+    /// SPIs, at most [`MAX_SPIS`]; rounded up to a multiple of 32.
+    pub spis: u32,
+    /// Bits of a priority that the virtual CPU interface has: ICH_VTR_EL2.PRIbits + 1, taken as 4 to 8.
+    pub priority_bits: u32,
+}
+
+/// Why there is no vGIC of some shape.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// A guest has a vCPU, and no more than a kick can name.
+    #[error("a vGIC for {cpus} vCPUs, which takes 1 to {MAX_CPUS}")]
+    Cpus {
+        /// How many there should be.
+        cpus: usize,
+    },
+    /// INTIDs end.
+    #[error("a vGIC with {spis} SPIs, which has {MAX_SPIS} at most")]
+    Spis {
+        /// How many there should be.
+        spis: u32,
+    },
+}
+
+/// The level of the line between a device and the GIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The device asks for nothing.
+    Low,
+    /// The device asks for attention.
+    High,
+}
+
+/// What is known of a vCPU besides its interrupts.
+#[derive(Clone, Debug)]
+struct Cpu {
+    /// The list registers that were filled and not read back since, as a bitmap.
+    used: u32,
+    /// The INTIDs in them.
+    held: [u32; MAX_LIST_REGISTERS],
+    /// What maintenance its interface was last told to ask for. Anything but nothing means that interrupts wait.
+    asked: Maintenance,
+    /// GICR_WAKER.ProcessorSleep, in its place.
+    sleep: u32,
+}
+
+/// The vGIC of one guest.
+///
+/// `cpu` is everywhere the number of the vCPU that runs on this physical CPU, below [`cpus`](Self::cpus), and `lists` are
+/// this CPU's list registers.
+#[derive(Clone, Debug)]
+pub struct Vgic {
+    /// SGIs and PPIs of each vCPU, then the SPIs.
+    banks: Vec<Bank>,
+    cpus: Vec<Cpu>,
+    groups: CtlrGroups,
+    /// The bits of a priority that exist.
+    priority_mask: u8,
+}
+
+impl Vgic {
+    /// A vGIC after reset. All of its memory is allocated here.
+    pub fn new(shape: Shape) -> Result<Self, ShapeError> {
+        let Shape { cpus, spis, priority_bits } = shape;
+        if !(1..=MAX_CPUS).contains(&cpus) {
+            return Err(ShapeError::Cpus { cpus });
+        }
+        if spis > MAX_SPIS {
+            return Err(ShapeError::Spis { spis });
+        }
+        let private = (0..cpus).map(Bank::private);
+        let shared = (0..spis.div_ceil(BANK)).map(|_| Bank::shared());
+        let cpu =
+            Cpu { used: 0, held: [0; MAX_LIST_REGISTERS], asked: Maintenance::NOTHING, sleep: redistributor::SLEEP };
+        Ok(Self {
+            banks: private.chain(shared).collect(),
+            cpus: (0..cpus).map(|_| cpu.clone()).collect(),
+            groups: CtlrGroups::default(),
+            priority_mask: 0xff << (8 - priority_bits.clamp(4, 8)),
+        })
+    }
+
+    /// How many vCPUs there are.
+    pub fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// The end of the INTIDs: of those below, all exist.
+    pub fn interrupts(&self) -> u32 {
+        (self.banks.len() - self.cpus.len() + 1) as u32 * BANK
+    }
+
+    /// Sets the line of a device that the hypervisor emulates: interrupt `id`, an SPI, or a PPI of `cpu`.
+    ///
+    /// A level-sensitive interrupt is pending as long as its line is high, an edge-triggered one from its rise on. Nothing
+    /// happens if there is no such interrupt.
+    pub fn set_line(&mut self, cpu: usize, id: u32, line: Line, lists: &mut impl ListRegisters) -> Kick {
+        let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
+        if !self.banks[index].set_line(n, line) {
+            return Kick::NONE;
+        }
+        self.settle(cpu, index, n, lists)
+    }
+
+    /// Makes a physical interrupt the guest's interrupt `id`, an SPI, or a PPI of `cpu`.
+    ///
+    /// `physical` was acknowledged on this CPU and its priority dropped, and it stays active until the guest ends its own
+    /// interrupt, or loses it: it is deactivated exactly once, by the hardware or here. If the guest has no such interrupt,
+    /// that is now. The interrupt must not have a device of the hypervisor as well.
+    pub fn forward(&mut self, cpu: usize, id: u32, physical: u32, lists: &mut impl ListRegisters) -> Kick {
+        let Some((index, n)) = self.locate(cpu, id) else {
+            lists.deactivate(physical);
+            return Kick::NONE;
+        };
+        if self.repeat(cpu, index, n, physical, lists) {
+            return Kick::NONE;
+        }
+        // What was forwarded before and has ended since must not be taken for this one.
+        let (slot, kick) = self.lift(cpu, index, n, lists);
+        if let Some(other) = self.banks[index].link(n, physical) {
+            lists.deactivate(other);
+        }
+        kick | self.place(cpu, index, n, slot, lists)
+    }
+
+    /// Takes back an interrupt that was forwarded and that the guest has not taken, because its cause is gone: a timer was
+    /// switched off. It is deactivated. One that the guest has taken is left to it, and what was not forwarded as it is.
+    pub fn withdraw(&mut self, cpu: usize, id: u32, lists: &mut impl ListRegisters) -> Kick {
+        let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
+        if !self.banks[index].is_linked(n) {
+            return Kick::NONE;
+        }
+        self.change(cpu, index, 1 << n, lists, |bank| bank.clear_pending(1 << n))
+    }
+
+    /// What a write of `id` to ICC_DIR_EL1 means, which is trapped while [`Maintenance::UNLISTED`] is asked for.
+    pub fn deactivate(&mut self, cpu: usize, id: u32, lists: &mut impl ListRegisters) -> Kick {
+        let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
+        if self.banks[index].owner(n) != Some(cpu) {
+            return Kick::NONE;
+        }
+        self.change(cpu, index, 1 << n, lists, |bank| bank.clear_active(1 << n))
+    }
+
+    /// Reads the list registers back and fills them anew: on a maintenance interrupt, on a kick, and before the vCPU runs
+    /// for the first time.
+    pub fn maintain(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+        self.refill(cpu, lists)
+    }
+
+    /// Puts the vGIC in the state after reset, but for the lines of devices, which are theirs.
+    ///
+    /// What was forwarded is deactivated. vCPUs on other CPUs lose what they have listed when they are kicked.
+    pub fn reset(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+        let mut kick = self.fold(cpu, lists);
+        self.groups = CtlrGroups::default();
+        for index in 0..self.banks.len() {
+            let fresh = if index < self.cpus.len() { Bank::private(index) } else { Bank::shared() };
+            self.banks[index].reset(&fresh);
+            kick = kick | self.release(cpu, index, u32::MAX, lists);
+        }
+        for cpu in &mut self.cpus {
+            cpu.sleep = redistributor::SLEEP;
+        }
+        self.fill(cpu, lists);
+        kick | self.others(cpu)
+    }
+
+    /// All vCPUs but `cpu`.
+    fn others(&self, cpu: usize) -> Kick {
+        Kick::first(self.cpus.len()).without(cpu)
+    }
+
+    /// The bank of interrupt `id` as `cpu` sees it, and the number within.
+    #[inline]
+    fn locate(&self, cpu: usize, id: u32) -> Option<(usize, u32)> {
+        let index = self.bank_of(cpu, (id / BANK) as usize)?;
+        Some((index, id % BANK))
+    }
+
+    /// Where the bank is that `cpu` sees as number `bank`: 0 is its own.
+    #[inline]
+    fn bank_of(&self, cpu: usize, bank: usize) -> Option<usize> {
+        let index = if bank == 0 { cpu } else { self.cpus.len() + bank - 1 };
+        (index < self.banks.len()).then_some(index)
+    }
+
+    /// The INTID of number `n` in the bank at `index`.
+    fn id_of(&self, index: usize, n: u32) -> u32 {
+        let bank = if index < self.cpus.len() { 0 } else { index - self.cpus.len() + 1 };
+        bank as u32 * BANK + n
+    }
+}

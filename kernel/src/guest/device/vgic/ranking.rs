@@ -1,0 +1,47 @@
+//! The few best of many interrupts.
+
+use super::list_register::MAX_LIST_REGISTERS;
+use arrayvec::ArrayVec;
+
+/// An interrupt among others: the lower, the sooner. By priority, then by INTID, so that there are no ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) priority: u8,
+    pub(super) id: u32,
+}
+
+/// As many of the best as there are list registers, and how many there were.
+#[derive(Debug)]
+pub(super) struct Best {
+    sorted: ArrayVec<Rank, MAX_LIST_REGISTERS>,
+    seen: usize,
+}
+
+impl Best {
+    pub(super) const fn new() -> Self {
+        Self { sorted: ArrayVec::new_const(), seen: 0 }
+    }
+
+    /// Considers one more.
+    pub(super) fn offer(&mut self, rank: Rank) {
+        self.seen += 1;
+        let at = self.sorted.partition_point(|other| *other < rank);
+        if self.sorted.is_full() {
+            if at == self.sorted.len() {
+                return;
+            }
+            self.sorted.pop();
+        }
+        self.sorted.insert(at, rank);
+    }
+
+    /// How many were offered.
+    pub(super) fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The best `count`, or as many as there are.
+    pub(super) fn first(&self, count: usize) -> &[Rank] {
+        &self.sorted[..count.min(self.sorted.len())]
+    }
+}

@@ -1,0 +1,185 @@
+//! The registers that distributor and redistributors have alike: those with a field for each interrupt.
+
+use super::access::{Access, Answer, Size, Sizes};
+use super::bank::{Bank, SGIS, ones};
+use super::list_register::ListRegisters;
+use super::{Kick, Vgic};
+use core::ops::Range;
+
+/// The groups that GICD_CTLR enables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CtlrGroups(u32);
+
+impl CtlrGroups {
+    const ZERO: u32 = 1 << 0;
+    const ONE: u32 = 1 << 1;
+
+    pub(super) const fn from_ctlr(value: u32) -> Self {
+        Self(value & (Self::ZERO | Self::ONE))
+    }
+
+    pub(super) const fn ctlr(self) -> u32 {
+        self.0
+    }
+
+    /// The interrupts of a bank, of which those in `group_1` are in group 1, whose group is enabled.
+    #[inline]
+    pub(super) const fn of(self, group_1: u32) -> u32 {
+        let zero = if self.0 & Self::ZERO != 0 { !group_1 } else { 0 };
+        let one = if self.0 & Self::ONE != 0 { group_1 } else { 0 };
+        zero | one
+    }
+}
+
+/// A register with fields of interrupts. Its offset is the same in GICD and in the SGI_base frame of a GICR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Group,
+    SetEnable,
+    ClearEnable,
+    SetPending,
+    ClearPending,
+    SetActive,
+    ClearActive,
+    /// From this number of the bank on.
+    Priority(u32),
+    /// Of the 16 from this number on.
+    Config(u32),
+    /// GICD_IGRPMODR and GICD_NSACR: of a second Security state.
+    Security,
+}
+
+/// The register at `offset` and the number of its bank.
+#[inline]
+pub(super) fn decode(offset: u64) -> Option<(Kind, usize)> {
+    const PRIORITIES: Range<u64> = 0x400..0x800;
+    const CONFIGS: Range<u64> = 0xc00..0xd00;
+    let kind = match offset {
+        0x080..0x100 => Kind::Group,
+        0x100..0x180 => Kind::SetEnable,
+        0x180..0x200 => Kind::ClearEnable,
+        0x200..0x280 => Kind::SetPending,
+        0x280..0x300 => Kind::ClearPending,
+        0x300..0x380 => Kind::SetActive,
+        0x380..0x400 => Kind::ClearActive,
+        0x400..0x800 => {
+            let id = offset - PRIORITIES.start;
+            return Some((Kind::Priority((id % 32) as u32), (id / 32) as usize));
+        }
+        0xc00..0xd00 => {
+            let id = (offset - CONFIGS.start) * 4;
+            return Some((Kind::Config((id % 32) as u32), (id / 32) as usize));
+        }
+        0xd00..0xd80 | 0xe00..0xf00 => return Some((Kind::Security, 0)),
+        _ => return None,
+    };
+    Some((kind, (offset % 0x80 / 4) as usize))
+}
+
+impl Kind {
+    pub(super) const fn sizes(self) -> Sizes {
+        if matches!(self, Self::Priority(_)) { Sizes::ByteOrWord } else { Sizes::Word }
+    }
+}
+
+impl Vgic {
+    /// Does an access of vCPU `cpu`, of a size that is allowed, to a register of the bank at `index`.
+    pub(super) fn access_bank(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        kind: Kind,
+        access: Access,
+        lists: &mut impl ListRegisters,
+    ) -> Answer {
+        match access {
+            Access::Read { size } => self.read_bank(cpu, index, kind, size, lists),
+            Access::Write { size, value } => Answer::kick(self.write_bank(cpu, index, kind, size, value as u32, lists)),
+        }
+    }
+
+    fn read_bank(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        kind: Kind,
+        size: Size,
+        lists: &mut impl ListRegisters,
+    ) -> Answer {
+        let bank = &self.banks[index];
+        let value = match kind {
+            Kind::Group => bank.group,
+            Kind::SetEnable | Kind::ClearEnable => bank.enabled,
+            Kind::Priority(first) => {
+                numbers(first, size).rev().fold(0, |word, n| (word << 8) | u32::from(bank.priority[n as usize]))
+            }
+            Kind::Config(first) => {
+                (0..16).filter(|n| bank.edge & 1 << (first + n) != 0).fold(0, |word, n| word | 0b10 << (2 * n))
+            }
+            Kind::Security => 0,
+            Kind::SetPending | Kind::ClearPending => {
+                let (pending, _, kick) = self.fresh_sample(cpu, index, lists);
+                return Answer { value: pending.into(), kick };
+            }
+            Kind::SetActive | Kind::ClearActive => {
+                let (_, active, kick) = self.fresh_sample(cpu, index, lists);
+                return Answer { value: active.into(), kick };
+            }
+        };
+        Answer::value(value.into())
+    }
+
+    fn write_bank(
+        &mut self,
+        cpu: usize,
+        index: usize,
+        kind: Kind,
+        size: Size,
+        value: u32,
+        lists: &mut impl ListRegisters,
+    ) -> Kick {
+        let Bank { enabled, group, edge, .. } = self.banks[index];
+        // SGIs are edge-triggered for good.
+        let fixed = if index < self.cpus.len() { SGIS } else { 0 };
+        let mask = self.priority_mask;
+        let mut change = |bits: u32, act: &dyn Fn(&mut Bank)| match bits {
+            0 => Kick::NONE,
+            _ => self.change(cpu, index, bits, lists, |bank| act(bank)),
+        };
+        match kind {
+            Kind::Group => change(value ^ group, &|bank| bank.group = value),
+            Kind::SetEnable => change(value & !enabled, &|bank| bank.enabled |= value),
+            Kind::ClearEnable => change(value & enabled, &|bank| bank.enabled &= !value),
+            Kind::SetPending => change(value, &|bank| bank.set_pending(value)),
+            Kind::ClearPending => change(value, &|bank| bank.clear_pending(value)),
+            Kind::SetActive => change(value, &|bank| bank.set_active(value, cpu)),
+            Kind::ClearActive => change(value, &|bank| bank.clear_active(value)),
+            Kind::Priority(first) => change(numbers(first, size).fold(0, |bits, n| bits | 1 << n), &|bank| {
+                for (n, priority) in numbers(first, size).zip(value.to_le_bytes()) {
+                    bank.priority[n as usize] = priority & mask;
+                }
+            }),
+            Kind::Config(first) => {
+                let edges = ones(value & 0xaaaa_aaaa).fold(0, |edges, bit| edges | 1 << (first + bit / 2));
+                let bits = (edges ^ edge) & (0xffff << first) & !fixed;
+                change(bits, &|bank| bank.edge ^= bits)
+            }
+            Kind::Security => Kick::NONE,
+        }
+    }
+
+    /// What [`sample`](Self::sample) says once interrupts that are active and not listed have ended.
+    fn fresh_sample(&mut self, cpu: usize, index: usize, lists: &mut impl ListRegisters) -> (u32, u32, Kick) {
+        let before = match self.cpus[cpu].asked {
+            super::Maintenance::NOTHING => Kick::NONE,
+            _ => self.refill(cpu, lists),
+        };
+        let (pending, active, kick) = self.sample(cpu, index, lists);
+        (pending, active, before | kick)
+    }
+}
+
+/// The interrupts, by number in their bank, whose bytes an access has.
+fn numbers(first: u32, size: Size) -> Range<u32> {
+    first..first + if size == Size::Byte { 1 } else { 4 }
+}

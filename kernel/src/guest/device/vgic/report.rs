@@ -1,0 +1,69 @@
+//! What a person may want to know of a guest's interrupts.
+
+use super::bank::ones;
+use super::list_register::{Group, ListRegisters, State};
+use super::{Affinity, Vgic};
+use core::fmt;
+
+/// An interrupt at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The INTID.
+    pub id: u32,
+    /// Whether it waits to be taken, was taken, or both.
+    pub state: State,
+    /// Whether the guest enabled it.
+    pub enabled: bool,
+    /// Its priority: lower goes first.
+    pub priority: u8,
+    /// Its group.
+    pub group: Group,
+    /// Whose it is, as the guest set it.
+    pub affinity: Affinity,
+    /// The physical interrupt behind it.
+    pub physical: Option<u32>,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Invalid => "idle",
+            State::Pending => "pending",
+            State::Active => "active",
+            State::ActiveAndPending => "active and pending",
+        };
+        let enabled = if self.enabled { "enabled" } else { "disabled" };
+        let group = self.group as u8;
+        write!(f, "interrupt {}: {state}, {enabled}, group {group}, priority {:#04x}", self.id, self.priority)?;
+        self.physical.map_or(Ok(()), |physical| write!(f, ", physical {physical}"))
+    }
+}
+
+impl Vgic {
+    /// Interrupt `id` as `cpu` sees it, if there is one.
+    pub fn snapshot(&self, cpu: usize, id: u32, lists: &impl ListRegisters) -> Option<Snapshot> {
+        let (index, n) = self.locate(cpu, id)?;
+        let bank = &self.banks[index];
+        let bit = 1 << n;
+        let (pending, active, _) = self.sample(cpu, index, lists);
+        Some(Snapshot {
+            id,
+            state: State::of(pending & bit, active & bit),
+            enabled: bank.enabled & bit != 0,
+            priority: bank.priority[n as usize],
+            group: if bank.group & bit == 0 { Group::Zero } else { Group::One },
+            affinity: bank.route(n),
+            physical: bank.is_linked(n).then(|| bank.physical(n)),
+        })
+    }
+
+    /// The interrupts of `cpu` and the SPIs that are enabled, pending or active.
+    pub fn in_use(&self, cpu: usize, lists: &impl ListRegisters) -> impl Iterator<Item = Snapshot> {
+        let indices = core::iter::once(cpu).chain(self.cpus.len()..self.banks.len());
+        let ids = indices.flat_map(move |index| {
+            let bank = &self.banks[index];
+            ones(bank.enabled | bank.busy()).map(move |n| self.id_of(index, n))
+        });
+        ids.filter_map(move |id| self.snapshot(cpu, id, lists))
+    }
+}

@@ -1,0 +1,150 @@
+//! A virtual CPU interface that trusts nobody, and the guest's side of it (IHI 0069, 6 and 12.4).
+//!
+//! It panics at a list register that the architecture forbids.
+
+use super::super::list_register::{End, State};
+use super::super::{ListRegister, ListRegisters, Maintenance};
+use std::vec;
+use std::vec::Vec;
+
+/// What the guest does at the end of an interrupt: ICC_CTLR_EL1.EOImode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EoiMode {
+    /// A write to ICC_EOIR drops the priority and deactivates.
+    Together,
+    /// Deactivation is a write to ICC_DIR.
+    Split,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Fake {
+    pub(super) lists: Vec<ListRegister>,
+    pub(super) mode: EoiMode,
+    /// The interrupts whose priority was not dropped, with this priority, the last the one that runs.
+    pub(super) running: Vec<(u32, u8)>,
+    pub(super) wanted: Maintenance,
+    /// The physical interrupts that were deactivated, in this order; who did it does not matter to them.
+    pub(super) deactivated: Vec<u32>,
+    unlisted: u32,
+    /// List registers read and written.
+    pub(super) accesses: core::cell::Cell<usize>,
+}
+
+impl Fake {
+    pub(super) fn new(count: usize, mode: EoiMode) -> Self {
+        Self {
+            lists: vec![ListRegister::EMPTY; count],
+            mode,
+            running: Vec::new(),
+            wanted: Maintenance::NOTHING,
+            deactivated: Vec::new(),
+            unlisted: 0,
+            accesses: 0.into(),
+        }
+    }
+
+    /// What is listed and has not ended.
+    pub(super) fn listed(&self) -> impl Iterator<Item = ListRegister> {
+        self.lists.iter().copied().filter(|list| list.state() != State::Invalid)
+    }
+
+    /// The list register of interrupt `id`.
+    pub(super) fn find(&self, id: u32) -> Option<ListRegister> {
+        self.listed().find(|list| list.id() == id)
+    }
+
+    /// The pending interrupt with the highest priority.
+    pub(super) fn best(&self) -> Option<ListRegister> {
+        let pending = self.listed().filter(|list| list.state() == State::Pending);
+        pending.min_by_key(|list| (list.priority(), list.id()))
+    }
+
+    /// The priority that an interrupt must be above to be taken.
+    pub(super) fn running_priority(&self) -> u8 {
+        self.running.last().map_or(0xff, |(_, priority)| *priority)
+    }
+
+    /// The guest reads ICC_IAR.
+    pub(super) fn acknowledge(&mut self) -> Option<u32> {
+        let best = self.best().filter(|list| list.priority() < self.running_priority())?;
+        let list = self.lists.iter_mut().find(|list| **list == best).unwrap();
+        *list = list.with_state(State::Active);
+        self.running.push((best.id(), best.priority()));
+        Some(best.id())
+    }
+
+    /// The guest writes the interrupt that runs to ICC_EOIR.
+    pub(super) fn end(&mut self) -> Option<u32> {
+        let (id, _) = self.running.pop()?;
+        if self.mode == EoiMode::Together {
+            self.deactivate_listed(id);
+        }
+        Some(id)
+    }
+
+    /// What the hardware does with a write to ICC_DIR that is not trapped, and with the second half of one to ICC_EOIR.
+    pub(super) fn deactivate_listed(&mut self, id: u32) {
+        let listed = |list: &&mut ListRegister| list.id() == id && list.state() != State::Invalid;
+        let Some(list) = self.lists.iter_mut().find(listed) else {
+            self.unlisted += 1;
+            return;
+        };
+        let state = list.state();
+        if !state.is_active() {
+            return;
+        }
+        *list = list.with_state(if state.is_pending() { State::Pending } else { State::Invalid });
+        if let End::Physical(physical) = list.end() {
+            self.deactivated.push(physical);
+        }
+    }
+
+    /// The list registers whose end is told, as a bitmap: ICH_EISR_EL2.
+    pub(super) fn ended(&self) -> u32 {
+        let told = |list: &ListRegister| list.state() == State::Invalid && list.end() == End::Maintenance;
+        (0..).zip(&self.lists).filter(|(_, list)| told(list)).fold(0, |bits, (n, _)| bits | 1 << n)
+    }
+
+    /// Whether the maintenance interrupt is asserted.
+    pub(super) fn maintenance(&self) -> bool {
+        let no_pending = self.lists.iter().all(|list| list.state() != State::Pending);
+        self.ended() != 0
+            || self.wanted.contains(Maintenance::NO_PENDING) && no_pending
+            || self.wanted.contains(Maintenance::UNLISTED) && self.unlisted != 0
+    }
+}
+
+impl ListRegisters for Fake {
+    fn count(&self) -> usize {
+        self.lists.len()
+    }
+
+    fn read(&self, index: usize) -> ListRegister {
+        self.accesses.set(self.accesses.get() + 1);
+        self.lists[index]
+    }
+
+    fn write(&mut self, index: usize, value: ListRegister) {
+        self.accesses.set(self.accesses.get() + 1);
+        let forbidden = matches!(value.end(), End::Physical(_)) && value.state() == State::ActiveAndPending;
+        assert!(!forbidden, "interrupt {} has a physical one, and is active and pending", value.id());
+        self.lists[index] = value;
+    }
+
+    fn empty(&self) -> u32 {
+        let silent = |list: &ListRegister| list.state() == State::Invalid && list.end() != End::Maintenance;
+        (0..).zip(&self.lists).filter(|(_, list)| silent(list)).fold(0, |bits, (n, _)| bits | 1 << n)
+    }
+
+    fn take_unlisted_ends(&mut self) -> u32 {
+        core::mem::take(&mut self.unlisted)
+    }
+
+    fn want_maintenance(&mut self, when: Maintenance) {
+        self.wanted = when;
+    }
+
+    fn deactivate(&mut self, physical: u32) {
+        self.deactivated.push(physical);
+    }
+}

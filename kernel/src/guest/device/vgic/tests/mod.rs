@@ -1,0 +1,137 @@
+//! The vGIC over a virtual CPU interface that is a model.
+
+mod against_model;
+mod fake;
+mod model;
+mod overflow;
+mod physical;
+mod registers;
+mod rules;
+mod steps;
+mod two_cpus;
+
+use super::list_register::State;
+use super::{Access, Answer, Frame, Kick, ListRegister, Rejected, Shape, Size, Vgic};
+use fake::{EoiMode, Fake};
+
+/// The bit of `id` in a register with a bit for each interrupt.
+fn bit(id: u32) -> u64 {
+    1 << (id % 32)
+}
+
+/// The offset of register `name` with the field of interrupt `id`, and its frame. The SGIs and PPIs of vCPU `n` are those
+/// from 1000 `n` on.
+fn register(name: &str, id: u32) -> (u64, Frame) {
+    let (cpu, id) = (u64::from(id / 1000), u64::from(id % 1000));
+    let word = |base: u64| base + id / 32 * 4;
+    let offset = match name {
+        "CTLR" => 0,
+        "IGROUPR" => word(0x80),
+        "ISENABLER" => word(0x100),
+        "ICENABLER" => word(0x180),
+        "ISPENDR" => word(0x200),
+        "ICPENDR" => word(0x280),
+        "ISACTIVER" => word(0x300),
+        "ICACTIVER" => word(0x380),
+        "IPRIORITYR" => 0x400 + id,
+        "ICFGR" => 0xc00 + id / 16 * 4,
+        "IROUTER" => 0x6000 + 8 * id,
+        _ => panic!("{name}"),
+    };
+    if id >= 32 || name == "CTLR" {
+        (offset, Frame::Distributor)
+    } else {
+        (0x2_0000 * cpu + 0x1_0000 + offset, Frame::Redistributors)
+    }
+}
+
+/// The size of register `name`.
+fn size(name: &str) -> Size {
+    match name {
+        "IPRIORITYR" => Size::Byte,
+        "IROUTER" => Size::Double,
+        _ => Size::Word,
+    }
+}
+
+fn access(
+    vgic: &mut Vgic,
+    lists: &mut Fake,
+    cpu: usize,
+    frame: Frame,
+    offset: u64,
+    access: Access,
+) -> Result<Answer, Rejected> {
+    match frame {
+        Frame::Distributor => vgic.access_distributor(cpu, offset, access, lists),
+        Frame::Redistributors => vgic.access_redistributor(cpu, offset, access, lists),
+    }
+}
+
+fn write(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32, value: u64) -> Kick {
+    let (offset, frame) = register(name, id);
+    access(vgic, lists, cpu, frame, offset, Access::Write { size: size(name), value }).unwrap().kick
+}
+
+fn read(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32) -> u64 {
+    let (offset, frame) = register(name, id);
+    access(vgic, lists, cpu, frame, offset, Access::Read { size: size(name) }).unwrap().value
+}
+
+/// A guest with one vCPU that has enabled both groups and `ids`, each with the same priority; and its CPU with `lists` list
+/// registers.
+fn guest(lists: usize, ids: &[u32]) -> One {
+    let mut one = One {
+        vgic: Vgic::new(Shape { cpus: 1, spis: 64, priority_bits: 5 }).unwrap(),
+        lists: Fake::new(lists, EoiMode::Together),
+    };
+    one.write("CTLR", 0, 3);
+    for id in ids {
+        one.write("IPRIORITYR", *id, 0xa0);
+        one.write("ISENABLER", *id, bit(*id));
+    }
+    one
+}
+
+/// A guest with one vCPU. Nobody has to be kicked.
+struct One {
+    vgic: Vgic,
+    lists: Fake,
+}
+
+impl One {
+    fn write(&mut self, name: &str, id: u32, value: u64) {
+        assert!(write(&mut self.vgic, &mut self.lists, 0, name, id, value).is_empty());
+    }
+
+    fn read(&mut self, name: &str, id: u32) -> u64 {
+        read(&mut self.vgic, &mut self.lists, 0, name, id)
+    }
+
+    /// Whether the bit of `id` is set in register `name`.
+    fn has(&mut self, name: &str, id: u32) -> bool {
+        self.read(name, id) & bit(id) != 0
+    }
+
+    /// Sets the bit of `id` in register `name`, where zeros do nothing.
+    fn set(&mut self, name: &str, id: u32) {
+        self.write(name, id, bit(id));
+    }
+
+    fn line(&mut self, id: u32, line: super::Line) {
+        assert!(self.vgic.set_line(0, id, line, &mut self.lists).is_empty());
+    }
+
+    fn forward(&mut self, id: u32, physical: u32) {
+        assert!(self.vgic.forward(0, id, physical, &mut self.lists).is_empty());
+    }
+
+    fn maintain(&mut self) {
+        assert!(self.vgic.maintain(0, &mut self.lists).is_empty());
+    }
+
+    /// The state in which `id` is listed.
+    fn listed(&self, id: u32) -> State {
+        self.lists.find(id).map_or(State::Invalid, ListRegister::state)
+    }
+}

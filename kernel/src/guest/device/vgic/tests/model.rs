@@ -1,0 +1,106 @@
+//! What a GIC is: slow and obvious, one record for each interrupt, without list registers.
+
+use super::super::{Group, Line};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interrupt {
+    pub(super) enabled: bool,
+    pub(super) group: Group,
+    pub(super) edge: bool,
+    pub(super) line: Line,
+    pub(super) latch: bool,
+    pub(super) active: bool,
+    /// The vCPU for which it is active.
+    pub(super) holder: usize,
+    pub(super) priority: u8,
+    /// The vCPU that it goes to.
+    pub(super) target: Option<usize>,
+}
+
+impl Interrupt {
+    pub(super) fn pending(&self) -> bool {
+        self.latch || self.line == Line::High && !self.edge
+    }
+}
+
+/// Interrupts by INTID and, for SGIs and PPIs, by vCPU.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    pub(super) interrupts: BTreeMap<(Option<usize>, u32), Interrupt>,
+    pub(super) groups: u32,
+}
+
+impl Model {
+    pub(super) fn new(cpus: usize, ids: &[u32]) -> Self {
+        let mut model = Self::default();
+        for cpu in 0..cpus {
+            for id in ids {
+                let private = *id < 32;
+                let interrupt = Interrupt {
+                    enabled: false,
+                    group: Group::One,
+                    edge: *id < 16,
+                    line: Line::Low,
+                    latch: false,
+                    active: false,
+                    holder: cpu,
+                    priority: 0,
+                    target: Some(if private { cpu } else { 0 }),
+                };
+                model.interrupts.insert(Self::key(cpu, *id), interrupt);
+            }
+        }
+        model
+    }
+
+    fn key(cpu: usize, id: u32) -> (Option<usize>, u32) {
+        ((id < 32).then_some(cpu), id)
+    }
+
+    pub(super) fn get(&mut self, cpu: usize, id: u32) -> &mut Interrupt {
+        self.interrupts.get_mut(&Self::key(cpu, id)).expect("an interrupt of the test")
+    }
+
+    /// The interrupt that `cpu` is to take next.
+    pub(super) fn best(&self, cpu: usize) -> Option<(u8, u32)> {
+        let deliverable = self.interrupts.iter().filter(|(_, interrupt)| {
+            let group = self.groups & if interrupt.group == Group::Zero { 1 } else { 2 } != 0;
+            let ready = interrupt.pending() && !interrupt.active && interrupt.enabled && group;
+            ready && interrupt.target == Some(cpu)
+        });
+        deliverable.map(|((_, id), interrupt)| (interrupt.priority, *id)).min()
+    }
+
+    /// How many interrupts are active for `cpu`.
+    pub(super) fn active(&self, cpu: usize) -> usize {
+        self.interrupts.values().filter(|interrupt| interrupt.active && interrupt.holder == cpu).count()
+    }
+
+    pub(super) fn set_line(&mut self, cpu: usize, id: u32, line: Line) {
+        let interrupt = self.get(cpu, id);
+        interrupt.latch |= interrupt.edge && interrupt.line == Line::Low && line == Line::High;
+        interrupt.line = line;
+    }
+
+    pub(super) fn acknowledge(&mut self, cpu: usize, id: u32) {
+        let interrupt = self.get(cpu, id);
+        interrupt.latch = false;
+        interrupt.active = true;
+        interrupt.holder = cpu;
+    }
+
+    /// `cpu` deactivates `id`; nothing happens unless it is active for it.
+    pub(super) fn deactivate(&mut self, cpu: usize, id: u32) {
+        let interrupt = self.get(cpu, id);
+        interrupt.active &= interrupt.holder != cpu;
+    }
+
+    pub(super) fn set_active(&mut self, cpu: usize, whose: usize, id: u32) {
+        let interrupt = self.get(whose, id);
+        if !interrupt.active {
+            interrupt.holder = interrupt.target.unwrap_or(cpu);
+        }
+        interrupt.active = true;
+    }
+}

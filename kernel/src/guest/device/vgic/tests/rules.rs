@@ -1,0 +1,252 @@
+//! The rules for one interrupt of one vCPU, apart from physical ones.
+
+use super::super::list_register::{End, State};
+use super::super::{Group, Line, Maintenance, SgiRegister};
+use super::{bit, guest};
+
+/// An SPI, and another.
+const SPI: u32 = 33;
+const OTHER: u32 = 70;
+
+#[test]
+fn an_interrupt_is_delivered_when_it_is_pending_and_enabled() {
+    let mut guest = guest(4, &[]);
+    guest.set("ISPENDR", SPI);
+    assert_eq!(guest.listed(SPI), State::Invalid);
+    guest.set("ISENABLER", SPI);
+    assert_eq!(guest.listed(SPI), State::Pending);
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+    assert!(!guest.has("ISPENDR", SPI) && guest.has("ISACTIVER", SPI));
+    guest.lists.end();
+    assert!(!guest.has("ISPENDR", SPI) && !guest.has("ISACTIVER", SPI));
+    assert_eq!(guest.lists.acknowledge(), None);
+}
+
+#[test]
+fn a_pending_interrupt_that_is_disabled_waits() {
+    let mut guest = guest(4, &[SPI]);
+    guest.set("ISPENDR", SPI);
+    guest.set("ICENABLER", SPI);
+    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert!(guest.has("ISPENDR", SPI));
+    guest.set("ISENABLER", SPI);
+    assert_eq!(guest.listed(SPI), State::Pending);
+}
+
+#[test]
+fn an_active_interrupt_that_is_disabled_stays_active() {
+    let mut guest = guest(4, &[SPI]);
+    guest.set("ISPENDR", SPI);
+    guest.lists.acknowledge();
+    guest.set("ICENABLER", SPI);
+    assert_eq!(guest.listed(SPI), State::Active);
+    assert!(guest.has("ICACTIVER", SPI));
+}
+
+#[test]
+fn a_group_that_is_disabled_is_not_delivered() {
+    let mut guest = guest(4, &[SPI, OTHER]);
+    guest.set("ISPENDR", SPI);
+    guest.set("ISPENDR", OTHER);
+    guest.write("IGROUPR", OTHER, !bit(OTHER) & 0xffff_ffff);
+    assert_eq!(guest.lists.find(OTHER).unwrap().group(), Group::Zero);
+    guest.write("CTLR", 0, 1);
+    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (State::Invalid, State::Pending));
+    guest.write("CTLR", 0, 2);
+    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (State::Pending, State::Invalid));
+}
+
+#[test]
+fn a_pending_interrupt_can_be_cleared() {
+    let mut guest = guest(4, &[SPI]);
+    guest.set("ISPENDR", SPI);
+    guest.set("ICPENDR", SPI);
+    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert!(!guest.has("ISPENDR", SPI));
+}
+
+#[test]
+fn a_high_line_cannot_be_cleared() {
+    let mut guest = guest(4, &[SPI]);
+    guest.line(SPI, Line::High);
+    guest.set("ICPENDR", SPI);
+    assert_eq!(guest.listed(SPI), State::Pending);
+}
+
+#[test]
+fn a_line_that_drops_takes_its_interrupt_back() {
+    let mut guest = guest(4, &[SPI]);
+    guest.line(SPI, Line::High);
+    guest.line(SPI, Line::Low);
+    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert!(!guest.has("ISPENDR", SPI));
+}
+
+#[test]
+fn a_level_interrupt_that_software_made_pending_survives_its_line() {
+    let mut guest = guest(4, &[SPI]);
+    guest.line(SPI, Line::High);
+    guest.set("ISPENDR", SPI);
+    guest.line(SPI, Line::Low);
+    assert_eq!(guest.listed(SPI), State::Pending);
+}
+
+#[test]
+fn a_line_that_is_still_high_at_the_end_interrupts_again() {
+    let mut guest = guest(4, &[SPI]);
+    guest.line(SPI, Line::High);
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+    guest.lists.end();
+    assert_ne!(guest.lists.ended(), 0);
+    assert!(guest.lists.maintenance());
+    guest.maintain();
+    assert!(!guest.lists.maintenance());
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+}
+
+#[test]
+fn a_line_that_drops_in_the_handler_needs_no_maintenance() {
+    let mut guest = guest(4, &[SPI]);
+    guest.line(SPI, Line::High);
+    guest.lists.acknowledge();
+    guest.line(SPI, Line::Low);
+    assert_eq!(guest.lists.find(SPI).unwrap().end(), End::Silent);
+    guest.lists.end();
+    assert!(!guest.lists.maintenance());
+    assert_eq!(guest.lists.acknowledge(), None);
+}
+
+#[test]
+fn an_edge_while_active_is_delivered_afterwards() {
+    let mut guest = guest(4, &[SPI]);
+    guest.write("ICFGR", SPI, 2 << (SPI % 16 * 2));
+    guest.line(SPI, Line::High);
+    guest.lists.acknowledge();
+    guest.line(SPI, Line::Low);
+    guest.line(SPI, Line::High);
+    assert_eq!(guest.listed(SPI), State::ActiveAndPending);
+    guest.lists.end();
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+    guest.lists.end();
+    assert_eq!(guest.lists.acknowledge(), None);
+    assert!(!guest.lists.maintenance());
+}
+
+#[test]
+fn an_edge_survives_the_fall_of_its_line() {
+    let mut guest = guest(4, &[SPI]);
+    guest.write("ICFGR", SPI, 2 << (SPI % 16 * 2));
+    guest.line(SPI, Line::High);
+    guest.line(SPI, Line::Low);
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+}
+
+#[test]
+fn software_can_make_an_interrupt_active_and_end_it() {
+    let mut guest = guest(4, &[SPI]);
+    guest.set("ISACTIVER", SPI);
+    guest.set("ISPENDR", SPI);
+    assert_eq!(guest.listed(SPI), State::ActiveAndPending);
+    assert_eq!(guest.lists.acknowledge(), None);
+    guest.set("ICACTIVER", SPI);
+    assert_eq!(guest.lists.acknowledge(), Some(SPI));
+    guest.set("ICACTIVER", SPI);
+    assert!(!guest.has("ISACTIVER", SPI));
+}
+
+#[test]
+fn a_priority_has_the_bits_of_the_interface() {
+    let mut guest = guest(4, &[SPI]);
+    guest.write("IPRIORITYR", SPI, 0xff);
+    assert_eq!(guest.read("IPRIORITYR", SPI), 0xf8);
+    guest.set("ISPENDR", SPI);
+    assert_eq!(guest.lists.find(SPI).unwrap().priority(), 0xf8);
+    guest.write("IPRIORITYR", SPI, 0x57);
+    assert_eq!(guest.lists.find(SPI).unwrap().priority(), 0x50);
+}
+
+#[test]
+fn an_sgi_to_itself_is_delivered_once() {
+    let mut guest = guest(4, &[5]);
+    for _ in 0..2 {
+        assert!(guest.vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | 1, &mut guest.lists).is_empty());
+    }
+    assert_eq!(guest.lists.acknowledge(), Some(5));
+    guest.lists.end();
+    assert_eq!(guest.lists.acknowledge(), None);
+}
+
+#[test]
+fn an_sgi_register_sends_to_its_group_only() {
+    for (register, group, sent) in [
+        (SgiRegister::Sgi1, u64::from(u32::MAX), State::Pending),
+        (SgiRegister::Sgi0, u64::from(u32::MAX), State::Invalid),
+        (SgiRegister::AliasedSgi1, u64::from(u32::MAX), State::Invalid),
+        (SgiRegister::Sgi1, 0, State::Invalid),
+        (SgiRegister::Sgi0, 0, State::Pending),
+        (SgiRegister::AliasedSgi1, 0, State::Pending),
+    ] {
+        let mut guest = guest(4, &[5]);
+        guest.write("IGROUPR", 5, group);
+        assert!(guest.vgic.send_sgi(0, register, 5 << 24 | 1, &mut guest.lists).is_empty());
+        assert_eq!(guest.listed(5), sent, "{register:?}, groups {group:#x}");
+    }
+}
+
+#[test]
+fn an_sgi_to_nobody_is_sent_to_nobody() {
+    let mut guest = guest(4, &[5]);
+    let before = guest.lists.accesses.get();
+    // No target; other Aff1, Aff2, Aff3; another range of Aff0; and all but oneself.
+    for value in [0, 1 << 16 | 1, 0xff << 16 | 1, 1 << 32 | 1, 1 << 48 | 1, 1 << 44 | 1, 1 << 40 | 1, 0xfffe] {
+        assert!(guest.vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists).is_empty());
+    }
+    assert_eq!(guest.listed(5), State::Invalid);
+    assert_eq!(guest.lists.accesses.get(), before);
+}
+
+#[test]
+fn what_does_not_exist_does_nothing() {
+    let mut guest = guest(4, &[]);
+    for id in [96, 1020, 1023, 8192, u32::MAX] {
+        guest.line(id, Line::High);
+        guest.forward(id, 500);
+        assert!(guest.vgic.withdraw(0, id, &mut guest.lists).is_empty());
+        assert!(guest.vgic.deactivate(0, id, &mut guest.lists).is_empty());
+        assert_eq!(guest.vgic.snapshot(0, id, &guest.lists), None);
+    }
+    assert_eq!(guest.lists.deactivated, [500; 5]);
+    assert_eq!(guest.lists.listed().count(), 0);
+}
+
+#[test]
+fn a_report_says_what_is_listed() {
+    let mut guest = guest(4, &[SPI, 27]);
+    guest.forward(27, 27);
+    guest.lists.acknowledge();
+    let lines: std::vec::Vec<_> = guest.vgic.in_use(0, &guest.lists).map(|is| std::format!("{is}")).collect();
+    assert_eq!(
+        lines,
+        [
+            "interrupt 27: active, enabled, group 1, priority 0xa0, physical 27",
+            "interrupt 33: idle, enabled, group 1, priority 0xa0",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_left_after_a_reset() {
+    let mut guest = guest(2, &[SPI, OTHER, 27, 5]);
+    guest.set("ISPENDR", SPI);
+    guest.lists.acknowledge();
+    guest.set("ISPENDR", OTHER);
+    guest.set("ISPENDR", 5);
+    guest.forward(27, 27);
+    assert_ne!(guest.lists.wanted, Maintenance::NOTHING);
+    assert!(guest.vgic.reset(0, &mut guest.lists).is_empty());
+    assert_eq!(guest.lists.listed().count(), 0);
+    assert_eq!(guest.lists.wanted, Maintenance::NOTHING);
+    assert_eq!(guest.lists.deactivated, [27]);
+    assert_eq!(guest.vgic.in_use(0, &guest.lists).count(), 0);
+    assert_eq!(guest.read("IPRIORITYR", SPI), 0);
+}

@@ -1,0 +1,142 @@
+//! A guest with more than one vCPU, and what they owe each other.
+
+use super::super::{Affinity, Kick, MAX_CPUS, MAX_SPIS, SgiRegister, Shape, ShapeError, Vgic};
+use super::fake::{EoiMode, Fake};
+use super::{bit, read, write};
+use std::vec::Vec;
+
+const SPI: u32 = 40;
+
+fn two() -> (Vgic, Fake, Fake) {
+    let mut vgic = Vgic::new(Shape { cpus: 2, spis: 32, priority_bits: 5 }).unwrap();
+    let mut first = Fake::new(4, EoiMode::Together);
+    assert_eq!(write(&mut vgic, &mut first, 0, "CTLR", 0, 3), Kick::one(1));
+    for id in [5, 27, 1005, 1027, SPI] {
+        assert_eq!(write(&mut vgic, &mut first, 0, "ISENABLER", id, bit(id % 1000)), Kick::NONE);
+    }
+    (vgic, first, Fake::new(4, EoiMode::Together))
+}
+
+#[test]
+fn an_sgi_to_another_kicks_it() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | 0b11, &mut first), Kick::one(1));
+    assert_eq!(first.acknowledge(), Some(5));
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    assert_eq!(second.acknowledge(), Some(5));
+    let to_others = 5 << 24 | 1 << 40;
+    assert_eq!(vgic.send_sgi(1, SgiRegister::Sgi1, to_others, &mut second), Kick::one(0));
+}
+
+#[test]
+fn an_spi_goes_where_its_route_says() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(write(&mut vgic, &mut first, 0, "ISPENDR", SPI, bit(SPI)), Kick::NONE);
+    assert!(first.find(SPI).is_some());
+    assert_eq!(write(&mut vgic, &mut first, 0, "IROUTER", SPI, 1), Kick::one(1));
+    assert!(first.find(SPI).is_none());
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    assert_eq!(second.acknowledge(), Some(SPI));
+    // It is active there, wherever the next goes.
+    assert_eq!(write(&mut vgic, &mut first, 0, "IROUTER", SPI, 0), Kick::one(1));
+    assert_eq!(write(&mut vgic, &mut first, 0, "ISPENDR", SPI, bit(SPI)), Kick::one(1));
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    second.end();
+    assert!(second.maintenance());
+    assert_eq!(vgic.maintain(1, &mut second), Kick::one(0));
+    assert_eq!(vgic.maintain(0, &mut first), Kick::NONE);
+    assert_eq!(first.acknowledge(), Some(SPI));
+}
+
+#[test]
+fn an_spi_for_nobody_waits_for_a_target() {
+    let (mut vgic, mut first, _) = two();
+    assert_eq!(write(&mut vgic, &mut first, 0, "IROUTER", SPI, 0x0200), Kick::NONE);
+    assert_eq!(write(&mut vgic, &mut first, 0, "ISPENDR", SPI, bit(SPI)), Kick::NONE);
+    assert_eq!(first.acknowledge(), None);
+    assert_eq!(read(&mut vgic, &mut first, 0, "IROUTER", SPI), 0x0200);
+    assert_eq!(write(&mut vgic, &mut first, 0, "IROUTER", SPI, 0), Kick::NONE);
+    assert_eq!(first.acknowledge(), Some(SPI));
+}
+
+#[test]
+fn what_another_has_listed_changes_when_it_is_kicked() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(vgic.send_sgi(1, SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second), Kick::NONE);
+    assert_eq!(write(&mut vgic, &mut first, 0, "ICENABLER", 1005, bit(5)), Kick::one(1));
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    assert_eq!(second.acknowledge(), None);
+    assert_eq!(read(&mut vgic, &mut first, 0, "ISPENDR", 1005), bit(5));
+}
+
+#[test]
+fn an_edge_is_not_lost_to_an_acknowledgement_that_was_not_seen() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(vgic.send_sgi(1, SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second), Kick::NONE);
+    assert_eq!(second.acknowledge(), Some(5));
+    assert_eq!(vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | 0b10, &mut first), Kick::one(1));
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    second.end();
+    assert_eq!(second.acknowledge(), Some(5));
+}
+
+#[test]
+fn a_ppi_that_another_clears_is_deactivated_on_its_own_cpu() {
+    let (mut vgic, mut first, mut second) = two();
+    // Once while it is listed, and once while it is not.
+    for enable in ["ISENABLER", "ICENABLER"] {
+        assert_eq!(write(&mut vgic, &mut second, 1, enable, 1027, bit(27)), Kick::NONE);
+        assert_eq!(vgic.forward(1, 27, 27, &mut second), Kick::NONE);
+        assert_eq!(write(&mut vgic, &mut first, 0, "ICPENDR", 1027, bit(27)), Kick::one(1));
+        assert_eq!((first.deactivated.len(), second.deactivated.len()), (0, 0));
+        assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+        assert_eq!(core::mem::take(&mut second.deactivated), [27]);
+    }
+}
+
+#[test]
+fn an_spi_can_be_forwarded_on_a_cpu_other_than_the_last() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(vgic.forward(0, SPI, 100, &mut first), Kick::NONE);
+    first.acknowledge();
+    first.end();
+    assert_eq!(first.deactivated, [100]);
+    assert_eq!(vgic.forward(1, SPI, 100, &mut second), Kick::one(0));
+    assert_eq!(vgic.maintain(0, &mut first), Kick::NONE);
+    assert_eq!(first.acknowledge(), Some(SPI));
+    first.end();
+    assert_eq!(first.deactivated, [100, 100]);
+}
+
+#[test]
+fn a_reset_reaches_all() {
+    let (mut vgic, mut first, mut second) = two();
+    assert_eq!(vgic.forward(1, 27, 27, &mut second), Kick::NONE);
+    assert_eq!(vgic.reset(0, &mut first), Kick::one(1));
+    assert_eq!(vgic.maintain(1, &mut second), Kick::NONE);
+    assert_eq!(second.listed().count(), 0);
+    assert_eq!(second.deactivated, [27]);
+}
+
+#[test]
+fn each_vcpu_has_an_affinity_that_a_target_list_can_name() {
+    for cpu in 0..MAX_CPUS {
+        assert_eq!(Affinity::of(cpu).cpu(), Some(cpu));
+    }
+    assert_eq!(Affinity::of(18).mpidr(), 0x8000_0102);
+    let mut vgic = Vgic::new(Shape { cpus: MAX_CPUS, spis: 0, priority_bits: 5 }).unwrap();
+    let mut lists = Fake::new(4, EoiMode::Together);
+    let _all = write(&mut vgic, &mut lists, 0, "CTLR", 0, 3);
+    let _others = write(&mut vgic, &mut lists, 0, "ISENABLER", 18_003, bit(3));
+    let kick = vgic.send_sgi(0, SgiRegister::Sgi1, 3 << 24 | 1 << 16 | 1 << 2, &mut lists);
+    assert_eq!(kick.cpus().collect::<Vec<_>>(), [18]);
+}
+
+#[test]
+fn a_shape_has_limits() {
+    let new = |cpus, spis| Vgic::new(Shape { cpus, spis, priority_bits: 5 }).map(|vgic| vgic.interrupts());
+    assert_eq!(new(0, 32), Err(ShapeError::Cpus { cpus: 0 }));
+    assert_eq!(new(MAX_CPUS + 1, 32), Err(ShapeError::Cpus { cpus: MAX_CPUS + 1 }));
+    assert_eq!(new(1, MAX_SPIS + 1), Err(ShapeError::Spis { spis: MAX_SPIS + 1 }));
+    assert_eq!((new(1, 0), new(1, 1), new(1, MAX_SPIS)), (Ok(32), Ok(64), Ok(992)));
+}

@@ -1,0 +1,92 @@
+//! How much a guest may make the hypervisor say.
+//!
+//! What a guest does wrong is reported, and a guest can do wrong as fast as it runs. So reports are paid for: there is room
+//! for a burst, which fills up again with time, and what is left out is counted.
+
+/// Reports that may follow each other at once.
+const BURST: u64 = 256;
+
+/// Nanoseconds after which there is room for one more: twenty a second.
+const REFILL_NANOSECONDS: u64 = 50_000_000;
+
+/// The room for reports on one guest.
+#[derive(Debug)]
+pub struct Complaints {
+    room: u64,
+    /// Up to when room has been given, in nanoseconds.
+    since: u64,
+    /// Left out since the last one that was not.
+    left_out: u64,
+}
+
+/// Whether to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes; before it, so many were left out.
+    Report {
+        /// How many.
+        left_out: u64,
+    },
+    /// No.
+    LeaveOut,
+}
+
+impl Complaints {
+    /// All the room that there can be, at the time `now`, in nanoseconds of a clock that never goes back.
+    pub const fn new(now: u64) -> Self {
+        Self { room: BURST, since: now, left_out: 0 }
+    }
+
+    /// How many were left out since the last one that was not.
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Whether something that happens `now` is reported.
+    pub fn one_more(&mut self, now: u64) -> Verdict {
+        let gained = now.saturating_sub(self.since) / REFILL_NANOSECONDS;
+        self.since += gained * REFILL_NANOSECONDS;
+        self.room = (self.room + gained).min(BURST);
+        if self.room == 0 {
+            self.left_out += 1;
+            return Verdict::LeaveOut;
+        }
+        self.room -= 1;
+        Verdict::Report { left_out: core::mem::take(&mut self.left_out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BURST, Complaints, REFILL_NANOSECONDS, Verdict};
+
+    #[test]
+    fn a_burst_is_reported_and_then_no_more() {
+        let mut complaints = Complaints::new(1000);
+        for _ in 0..BURST {
+            assert_eq!(complaints.one_more(1000), Verdict::Report { left_out: 0 });
+        }
+        assert_eq!(complaints.one_more(1000), Verdict::LeaveOut);
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted_once() {
+        let mut complaints = Complaints::new(0);
+        let reported = (0..BURST + 5).filter(|_| complaints.one_more(0) != Verdict::LeaveOut).count() as u64;
+        assert_eq!(reported, BURST);
+        assert_eq!(complaints.left_out(), 5);
+        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::Report { left_out: 5 });
+        assert_eq!(complaints.left_out(), 0);
+        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::LeaveOut);
+        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 1 });
+        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 0 });
+    }
+
+    #[test]
+    fn time_gives_no_more_than_a_burst() {
+        let mut complaints = Complaints::new(0);
+        let later = 1000 * BURST * REFILL_NANOSECONDS;
+        let reported = (0..2 * BURST).filter(|_| complaints.one_more(later) != Verdict::LeaveOut).count() as u64;
+        assert_eq!(reported, BURST);
+    }
+}

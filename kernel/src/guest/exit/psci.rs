@@ -1,0 +1,304 @@
+//! What a guest asks of its firmware: PSCI 1.1 and what SMCCC 1.1 demands beside it.
+//!
+//! A guest's HVC or SMC ends here. [`call`] answers what it can and names what only the caller can do; it changes
+//! nothing itself. PSCI_VERSION is answered before anything is decoded, since it is what a round trip to the hypervisor
+//! is measured with.
+//!
+//! Offered are the functions that PSCI demands of 1.1, and CPU_SUSPEND down to standby: a vCPU that waits needs no
+//! lower state. None of the workarounds of SMCCC is, because a guest's call cannot do for the CPU what the machine's
+//! firmware would: whether the CPU needs one, its ID registers say (CSV2, CSV3, SSBS), and those the guest reads.
+//!
+//! Function IDs and arguments are decoded by the crate `arm-psci` (DEN0022, 5.1; SMCCC's own: DEN0028, 7).
+
+use crate::addr::GuestAddr;
+use arm_psci::{
+    AffinityInfo, EntryPoint, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId, MigrateInfoType, Mpidr,
+    PowerState, PsciFeature,
+};
+
+/// PSCI_VERSION, on the shortest way.
+const PSCI_VERSION: u32 = FunctionId::PsciVersion as u32;
+/// SMCCC_VERSION (DEN0028, 7.2).
+const SMCCC_VERSION: u32 = 0x8000_0000;
+/// SMCCC_ARCH_FEATURES (DEN0028, 7.3).
+const SMCCC_ARCH_FEATURES: u32 = 0x8000_0001;
+
+/// The version of PSCI: major from bit 16 on, minor below.
+const PSCI_1_1: u64 = 1 << 16 | 1;
+/// The version of SMCCC, laid out alike: the one that PSCI 1.1 lets a guest find out.
+const SMCCC_1_1: u64 = 1 << 16 | 1;
+/// Success, and that a function exists that has no flags.
+const SUCCESS: u64 = 0;
+
+/// Instructions have 4 bytes, and an entry point is one.
+const INSTRUCTION_ALIGN: u64 = 4;
+
+/// What is to be done about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Return this in X0.
+    Return(u64),
+    /// Start the vCPU that has these affinity fields, which is off, and return 0 in X0.
+    CpuOn {
+        /// Aff3 to Aff0, where MPIDR_EL1 has them.
+        affinity: u64,
+        /// Its first instruction, at a multiple of 4.
+        entry: GuestAddr,
+        /// What it finds in X0.
+        context: u64,
+    },
+    /// Stop this vCPU until another one starts it. Nothing is returned.
+    CpuOff,
+    /// Let this vCPU wait for an interrupt, as WFI does, and return 0 in X0.
+    Suspend,
+    /// Stop the guest.
+    Off,
+    /// Start the guest anew.
+    Reset,
+    /// There is no such function: return [`NOT_SUPPORTED`] in X0. That is how a guest finds out, and no reason for
+    /// alarm.
+    NotSupported {
+        /// The function ID.
+        id: u32,
+    },
+}
+
+/// NOT_SUPPORTED, -1, of PSCI and SMCCC alike. A function with the 32-bit convention returns it in W0.
+pub const NOT_SUPPORTED: u64 = u64::MAX;
+
+/// What to do about a call with X0 to X3 in `arguments`.
+///
+/// `state` tells the state of the guest's vCPU with certain affinity fields, which stand where MPIDR_EL1 has them and
+/// have 0 around them; `None` if there is no such vCPU. It is asked by CPU_ON and AFFINITY_INFO, once.
+#[inline]
+pub fn call(arguments: &[u64; 4], state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+    // The function ID is W0 (DEN0028, 2.5).
+    let id = arguments[0] as u32;
+    if id == PSCI_VERSION {
+        return Answer::Return(PSCI_1_1);
+    }
+    general(id, arguments, state)
+}
+
+/// All but the function that has to be fast.
+#[cold]
+fn general(id: u32, arguments: &[u64; 4], state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+    match id {
+        SMCCC_VERSION => Answer::Return(SMCCC_1_1),
+        SMCCC_ARCH_FEATURES => Answer::Return(architecture_feature(arguments[1] as u32)),
+        // Before its arguments are looked at: those of a function that is not there cannot be wrong.
+        _ if !FunctionId::try_from(id).is_ok_and(is_offered) => Answer::NotSupported { id },
+        _ => match Function::try_from(arguments) {
+            Ok(function) => perform(id, function, state),
+            Err(error) => failure(error.into()),
+        },
+    }
+}
+
+/// Whether the guest may call the function. PSCI_FEATURES says so too.
+const fn is_offered(id: FunctionId) -> bool {
+    matches!(
+        id,
+        FunctionId::PsciVersion
+            | FunctionId::PsciFeatures
+            | FunctionId::CpuSuspend32
+            | FunctionId::CpuSuspend64
+            | FunctionId::CpuOff
+            | FunctionId::CpuOn32
+            | FunctionId::CpuOn64
+            | FunctionId::AffinityInfo32
+            | FunctionId::AffinityInfo64
+            | FunctionId::MigrateInfoType
+            | FunctionId::SystemOff
+            | FunctionId::SystemReset
+    )
+}
+
+/// The function `id`, which [`is_offered`].
+fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+    match function {
+        Function::Version => Answer::Return(PSCI_1_1),
+        Function::Features { psci_func_id } => Answer::Return(feature(psci_func_id)),
+        Function::CpuOn { target_cpu, entry } => cpu_on(target_cpu, entry, state),
+        Function::CpuOff => Answer::CpuOff,
+        Function::CpuSuspend { state: PowerState::StandbyOrRetention(_), .. } => Answer::Suspend,
+        Function::CpuSuspend { state: PowerState::PowerDown(_), .. } => failure(ErrorCode::InvalidParameters),
+        // Since PSCI 1.0 a level above that of CPUs need not be supported (DEN0022, 5.1.5).
+        Function::AffinityInfo { lowest_affinity_level: 1.., .. } => failure(ErrorCode::InvalidParameters),
+        Function::AffinityInfo { mpidr, .. } => match state(mpidr.into()) {
+            Some(info) => Answer::Return(u32::from(info).into()),
+            None => failure(ErrorCode::InvalidParameters),
+        },
+        // There is no Trusted OS that would have to move.
+        Function::MigrateInfoType => Answer::Return(u32::from(MigrateInfoType::MigrationNotRequired).into()),
+        Function::SystemOff => Answer::Off,
+        Function::SystemReset => Answer::Reset,
+        _ => Answer::NotSupported { id },
+    }
+}
+
+fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+    let affinity = u64::from(target);
+    let address = GuestAddr::new(entry.entry_point_address());
+    match state(affinity) {
+        None => failure(ErrorCode::InvalidParameters),
+        Some(AffinityInfo::On) => failure(ErrorCode::AlreadyOn),
+        Some(AffinityInfo::OnPending) => failure(ErrorCode::OnPending),
+        Some(AffinityInfo::Off) if !address.is_aligned(INSTRUCTION_ALIGN) => failure(ErrorCode::InvalidAddress),
+        Some(AffinityInfo::Off) => Answer::CpuOn { affinity, entry: address, context: entry.context_id() },
+    }
+}
+
+/// What PSCI_FEATURES says of a function.
+fn feature(id: PsciFeature) -> u64 {
+    match id {
+        // Power states are in the extended format, and the platform coordinates them.
+        PsciFeature::PsciFunction(FunctionId::CpuSuspend32 | FunctionId::CpuSuspend64) => {
+            u32::from(FeatureFlagsCpuSuspend::EXTENDED_POWER_STATE).into()
+        }
+        PsciFeature::PsciFunction(id) if is_offered(id) => SUCCESS,
+        PsciFeature::PsciFunction(_) => NOT_SUPPORTED,
+        PsciFeature::SmcccVersion => SUCCESS,
+    }
+}
+
+/// What SMCCC_ARCH_FEATURES says of a function.
+const fn architecture_feature(id: u32) -> u64 {
+    match id {
+        SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
+        _ => NOT_SUPPORTED,
+    }
+}
+
+fn failure(code: ErrorCode) -> Answer {
+    Answer::Return(code.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, NOT_SUPPORTED, call};
+    use crate::addr::GuestAddr;
+    use arm_psci::AffinityInfo;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    const INVALID_PARAMETERS: Answer = Answer::Return(-2i64 as u64);
+    const ALREADY_ON: Answer = Answer::Return(-4i64 as u64);
+    const ON_PENDING: Answer = Answer::Return(-5i64 as u64);
+    const INVALID_ADDRESS: Answer = Answer::Return(-9i64 as u64);
+
+    /// A guest of three vCPUs: 0 is on, 1 is off, 2 is on its way; and one at 1.0.0.0.
+    fn state(affinity: u64) -> Option<AffinityInfo> {
+        match affinity {
+            0 => Some(AffinityInfo::On),
+            1 | 0x1_0000_0000 => Some(AffinityInfo::Off),
+            2 => Some(AffinityInfo::OnPending),
+            _ => None,
+        }
+    }
+
+    fn ask(x0: u64, x1: u64, x2: u64, x3: u64) -> Answer {
+        call(&[x0, x1, x2, x3], state)
+    }
+
+    #[test]
+    fn versions_are_those_that_are_offered() {
+        assert_eq!(ask(0x8400_0000, 0, 0, 0), Answer::Return(0x1_0001));
+        assert_eq!(ask(0x8000_0000, 0, 0, 0), Answer::Return(0x1_0001));
+        assert_eq!(ask(0xffff_ffff_8400_0000, 0, 0, 0), Answer::Return(0x1_0001), "the upper half of X0 says nothing");
+    }
+
+    #[test]
+    fn what_does_not_exist_is_not_supported() {
+        // MIGRATE, SYSTEM_SUSPEND, SYSTEM_RESET2 with a wrong argument, TRNG_VERSION, stolen time, no fast call, PSCI
+        // 0.1.
+        let none = [0x8400_0005, 0xc400_000e, 0xc400_0012, 0x8400_0050, 0xc500_0020, 0x0400_0000, 0x95c1_ba5e, 0];
+        for id in none {
+            assert_eq!(ask(id, u64::MAX, u64::MAX, u64::MAX), Answer::NotSupported { id: id as u32 });
+        }
+        assert_eq!(NOT_SUPPORTED as i64, -1);
+    }
+
+    #[test]
+    fn features_are_true_of_every_function() {
+        for id in (0x8400_0000u64..0x8400_0020).chain(0xc400_0000..0xc400_0020).chain([0, 0x8000_0000, 0x8000_0001]) {
+            let told = ask(0x8400_000a, id, 0, 0);
+            let exists = !matches!(ask(id, 0, 0, 0), Answer::NotSupported { .. });
+            let expected = match id {
+                // SMCCC_ARCH_FEATURES says so itself: PSCI knows but one function of SMCCC.
+                0x8000_0001 => NOT_SUPPORTED,
+                0x8400_0001 | 0xc400_0001 => 2,
+                _ if exists => 0,
+                _ => NOT_SUPPORTED,
+            };
+            assert_eq!(told, Answer::Return(expected), "{id:#x}");
+        }
+        for id in [0x8000_0000, 0x8000_0001] {
+            assert_eq!(ask(0x8000_0001, id, 0, 0), Answer::Return(0));
+        }
+        // SMCCC_ARCH_SOC_ID, and SMCCC_ARCH_WORKAROUND_1, _2 and _3.
+        for id in [0x8000_0002, 0x8000_8000, 0x8000_7fff, 0x8000_3fff] {
+            assert_eq!(ask(0x8000_0001, id, 0, 0), Answer::Return(NOT_SUPPORTED));
+            assert_eq!(ask(id, 0, 0, 0), Answer::NotSupported { id: id as u32 });
+        }
+    }
+
+    #[test]
+    fn a_vcpu_that_is_off_is_started() {
+        let on = Answer::CpuOn { affinity: 1, entry: GuestAddr::new(0x4_0000_1000), context: 0x5_0000_0006 };
+        assert_eq!(ask(0xc400_0003, 1, 0x4_0000_1000, 0x5_0000_0006), on);
+        let far = Answer::CpuOn { affinity: 0x1_0000_0000, entry: GuestAddr::new(0), context: 0 };
+        assert_eq!(ask(0xc400_0003, 0x1_0000_0000, 0, 0), far);
+    }
+
+    #[test]
+    fn a_32_bit_call_uses_half_of_each_register() {
+        let on = Answer::CpuOn { affinity: 1, entry: GuestAddr::new(0x1000), context: 6 };
+        assert_eq!(ask(0x8400_0003, 0xf_0000_0001, 0x4_0000_1000, 0x5_0000_0006), on);
+        assert_eq!(ask(0x8400_0004, 0xf_0000_0001, 0xf_0000_0000, 0), Answer::Return(1));
+    }
+
+    #[test]
+    fn a_vcpu_that_cannot_be_started_is_refused_with_the_reason() {
+        assert_eq!(ask(0xc400_0003, 0, 0x1000, 0), ALREADY_ON);
+        assert_eq!(ask(0xc400_0003, 2, 0x1000, 0), ON_PENDING);
+        assert_eq!(ask(0xc400_0003, 3, 0x1000, 0), INVALID_PARAMETERS);
+        assert_eq!(ask(0xc400_0003, 0x8000_0001, 0x1000, 0), INVALID_PARAMETERS, "MPIDR_EL1 with its RES1 bit");
+        assert_eq!(ask(0xc400_0003, 1, 0x1002, 0), INVALID_ADDRESS);
+    }
+
+    #[test]
+    fn affinity_info_tells_the_state_of_a_vcpu() {
+        let answers = [0, 1, 2].map(|affinity| ask(0xc400_0004, affinity, 0, 0));
+        assert_eq!(answers, [0, 1, 2].map(Answer::Return));
+        assert_eq!(ask(0xc400_0004, 3, 0, 0), INVALID_PARAMETERS);
+        assert_eq!(ask(0xc400_0004, 0, 1, 0), INVALID_PARAMETERS);
+        assert_eq!(ask(0xc400_0004, 0, 4, 0), INVALID_PARAMETERS);
+    }
+
+    #[test]
+    fn a_vcpu_waits_but_does_not_power_down() {
+        assert_eq!(ask(0xc400_0001, 0, 0, 0), Answer::Suspend);
+        assert_eq!(ask(0x8400_0001, 0x1234, 0, 0), Answer::Suspend);
+        assert_eq!(ask(0xc400_0001, 1 << 30, 0x1000, 0), INVALID_PARAMETERS);
+        assert_eq!(ask(0xc400_0001, 1 << 28, 0, 0), INVALID_PARAMETERS);
+    }
+
+    #[test]
+    fn the_rest_is_for_the_caller() {
+        assert_eq!(ask(0x8400_0002, 0, 0, 0), Answer::CpuOff);
+        assert_eq!(ask(0x8400_0008, 0, 0, 0), Answer::Off);
+        assert_eq!(ask(0x8400_0009, 0, 0, 0), Answer::Reset);
+        assert_eq!(ask(0x8400_0006, 0, 0, 0), Answer::Return(2), "no Trusted OS to migrate");
+    }
+
+    proptest! {
+        #[test]
+        fn no_call_panics(id in 0u64..0x40, kind in any::<u8>(), arguments in any::<[u64; 3]>()) {
+            let [x1, x2, x3] = arguments;
+            ask(u64::from(kind) << 24 | id, x1, x2, x3);
+            ask(0x8400_0000 | id, x1 & 3, x2 & 0xf, x3);
+            ask(0xc400_0000 | id, x1 & 3, x2 & 0xf, x3);
+        }
+    }
+}
