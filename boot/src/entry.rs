@@ -108,6 +108,7 @@ global_asm!(
     ".endm",
 );
 
+global_asm!(".equ GUESTS, {guests}", guests = const cfg!(feature = "guests") as u32);
 global_asm!(include_str!("vectors.S"));
 global_asm!(include_str!("entry.S"));
 
@@ -126,6 +127,27 @@ unsafe extern "C" {
     static __early_pool_end: u8;
 
     fn invalidate_data_cache(start: u64, end: u64);
+}
+
+/// Runs a guest until a handler of its exceptions wants to leave it.
+///
+/// The guest starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30. Its exceptions come to
+/// `lacuna_guest_synchronous`, `lacuna_guest_aarch32`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given a
+/// [`GuestFrame`](crate::GuestFrame) and `context`, on the stack of this call. A handler that returns 0 lets the guest go
+/// on with what is in the frame then; one that returns 1 makes this function return.
+///
+/// # Safety
+///
+/// - What EL2 controls of EL1 (HCR_EL2, VTTBR_EL2 and the others) must keep the guest within its own memory.
+/// - `context` must be what the handlers expect, valid until this returns.
+/// - Interrupts must be masked, and stay so in the handlers. SP_EL0 and TPIDR_EL2 are lost.
+#[cfg(feature = "guests")]
+pub unsafe fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) {
+    unsafe extern "C" {
+        fn enter_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64);
+    }
+    // SAFETY: the caller keeps what the assembly relies on; it preserves what a function must.
+    unsafe { enter_guest(context, pc, pstate, x0) };
 }
 
 /// Where the linker script put the parts of the image, at the address it was loaded at.

@@ -33,6 +33,24 @@ pub struct ExceptionFrame {
 
 const _: () = assert!(size_of::<ExceptionFrame>() == 36 * 8, "vectors.S lays the frame out by hand");
 
+/// What is saved of a guest at an exception, and given back to it.
+///
+/// The rest of its state stays in the registers of EL1, which EL2 does not use.
+#[derive(Debug)]
+#[repr(C)]
+pub struct GuestFrame {
+    /// General registers x0 to x30.
+    pub x: [u64; 31],
+    /// ELR_EL2: where the guest was, and where it goes on.
+    pub pc: u64,
+    /// SPSR_EL2: its PSTATE.
+    pub pstate: u64,
+    /// Keeps the stack aligned to 16 bytes.
+    pub padding: u64,
+}
+
+const _: () = assert!(size_of::<GuestFrame>() == 34 * 8, "vectors.S lays the frame out by hand");
+
 /// Where the parts of the image lie, as addresses (physical, and virtual too: the image runs where it was loaded).
 ///
 /// All boundaries are multiples of 4 KiB, all ranges half-open. Between `data` and `stack`, `stack` and `fault_stack`,
@@ -62,5 +80,7 @@ impl Layout {
     }
 }
 
+#[cfg(all(target_os = "none", feature = "guests"))]
+pub use entry::run_guest;
 #[cfg(target_os = "none")]
 pub use entry::{invalidate_image, layout};

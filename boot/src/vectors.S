@@ -1,7 +1,9 @@
 // The exception vectors of EL2, and those for the time before Rust can run.
 //
-// Every exception is taken on SP_EL2. Its handler runs on the stack in use, one of the two, if that has room, else on the
-// fault stack from its top: so a stack overflow, which faults in the guard page, can still be reported.
+// Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the two, if that
+// has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still be
+// reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room. Exceptions from EL2 use TPIDR_EL2
+// and SP_EL0, which is a guest's, as scratch registers: once a guest has run, they do not return.
 
 .equ FRAME,         36 * 8              // ExceptionFrame of lib.rs
 .equ FRAME_SP,      31 * 8
@@ -31,6 +33,68 @@
     b       save_and_dispatch
 .endm
 
+// What a guest's exception saves, and gets back unless its handler says that the guest is to be left.
+//
+// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there.
+.equ GUEST_ELR,     31 * 8
+.equ GUEST_FRAME,   34 * 8
+.equ GUEST_CONTEXT, GUEST_FRAME
+
+.macro guest_vector handler
+    .balign 0x80
+    sub     sp, sp, #GUEST_FRAME
+    stp     x0, x1, [sp]
+    stp     x2, x3, [sp, #8 * 2]
+    stp     x4, x5, [sp, #8 * 4]
+    stp     x6, x7, [sp, #8 * 6]
+    stp     x8, x9, [sp, #8 * 8]
+    stp     x10, x11, [sp, #8 * 10]
+    stp     x12, x13, [sp, #8 * 12]
+    stp     x14, x15, [sp, #8 * 14]
+    stp     x16, x17, [sp, #8 * 16]
+    stp     x18, x19, [sp, #8 * 18]
+    stp     x20, x21, [sp, #8 * 20]
+    stp     x22, x23, [sp, #8 * 22]
+    stp     x24, x25, [sp, #8 * 24]
+    stp     x26, x27, [sp, #8 * 26]
+    stp     x28, x29, [sp, #8 * 28]
+    mrs     x2, elr_el2
+    mrs     x3, spsr_el2
+    stp     x30, x2, [sp, #8 * 30]
+    str     x3, [sp, #8 * 32]
+    mov     x29, xzr                    // ends every backtrace
+    mov     x0, sp
+    ldr     x1, [sp, #GUEST_CONTEXT]
+    bl      \handler
+    b       return_to_guest
+.endm
+
+// The vectors for exceptions from a lower level, in AArch64 and in AArch32: where there are no guests, as from EL2. Nobody
+// sends FIQs.
+.if GUESTS
+.macro lower_vectors
+    guest_vector lacuna_guest_synchronous
+    guest_vector lacuna_guest_interrupt
+    vector  10
+    guest_vector lacuna_guest_serror
+    guest_vector lacuna_guest_aarch32
+    guest_vector lacuna_guest_interrupt
+    vector  14
+    guest_vector lacuna_guest_serror
+.endm
+.else
+.macro lower_vectors
+    vector  8
+    vector  9
+    vector  10
+    vector  11
+    vector  12
+    vector  13
+    vector  14
+    vector  15
+.endm
+.endif
+
     .section .text.vectors, "ax"
     .balign 0x800
 vectors:
@@ -42,14 +106,7 @@ vectors:
     vector  5
     vector  6
     vector  7
-    vector  8                           // lower level, AArch64
-    vector  9
-    vector  10
-    vector  11
-    vector  12                          // lower level, AArch32
-    vector  13
-    vector  14
-    vector  15
+    lower_vectors
 
     .balign 0x80
 save_and_dispatch:
@@ -105,6 +162,64 @@ save_and_dispatch:
     mov     sp, x0
     mrs     x0, tpidr_el2
     eret
+
+.if GUESTS
+    .balign 0x80
+return_to_guest:
+    cbnz    w0, leave_guest
+    ldp     x2, x3, [sp, #GUEST_ELR]
+    msr     elr_el2, x2
+    msr     spsr_el2, x3
+    ldp     x0, x1, [sp]
+    ldp     x2, x3, [sp, #8 * 2]
+    ldp     x4, x5, [sp, #8 * 4]
+    ldp     x6, x7, [sp, #8 * 6]
+    ldp     x8, x9, [sp, #8 * 8]
+    ldp     x10, x11, [sp, #8 * 10]
+    ldp     x12, x13, [sp, #8 * 12]
+    ldp     x14, x15, [sp, #8 * 14]
+    ldp     x16, x17, [sp, #8 * 16]
+    ldp     x18, x19, [sp, #8 * 18]
+    ldp     x20, x21, [sp, #8 * 20]
+    ldp     x22, x23, [sp, #8 * 22]
+    ldp     x24, x25, [sp, #8 * 24]
+    ldp     x26, x27, [sp, #8 * 26]
+    ldp     x28, x29, [sp, #8 * 28]
+    ldr     x30, [sp, #8 * 30]
+    add     sp, sp, #GUEST_FRAME
+    eret
+    dsb     nsh                         // nothing behind an ERET is to be speculated on
+    isb
+
+// enter_guest(context, pc, pstate, x0): runs a guest at `pc` with `x0` and no other register set, until a handler, which is
+// given `context`, returns something other than 0.
+    .global enter_guest
+enter_guest:
+    stp     x29, x30, [sp, #-8 * 12]!
+    stp     x19, x20, [sp, #8 * 2]
+    stp     x21, x22, [sp, #8 * 4]
+    stp     x23, x24, [sp, #8 * 6]
+    stp     x25, x26, [sp, #8 * 8]
+    stp     x27, x28, [sp, #8 * 10]
+    stp     x0, xzr, [sp, #-16]!        // the context, where GUEST_CONTEXT finds it
+    msr     elr_el2, x1
+    msr     spsr_el2, x2
+    mov     x0, x3
+    .irp    number, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
+    mov     x\number, xzr
+    .endr
+    eret
+
+leave_guest:
+    add     sp, sp, #GUEST_FRAME + 16
+    ldp     x19, x20, [sp, #8 * 2]
+    ldp     x21, x22, [sp, #8 * 4]
+    ldp     x23, x24, [sp, #8 * 6]
+    ldp     x25, x26, [sp, #8 * 8]
+    ldp     x27, x28, [sp, #8 * 10]
+    ldp     x29, x30, [sp], #8 * 12
+    ret
+.endif
 
 // Before relocation no Rust can run. Whatever happens then, and whatever happens at EL1, ends here.
     .balign 0x800

@@ -13,8 +13,8 @@ const MAX_DEPTH: usize = 32;
 /// Bytes for the symbol table. The tool that fills it says so if they are too few.
 const SYMBOL_BYTES: usize = match (cfg!(feature = "selftest"), cfg!(feature = "mpu")) {
     (true, true) => 24 << 10,
-    (true, false) => 20 << 10,
-    (false, _) => 12 << 10,
+    (true, false) => 36 << 10,
+    (false, _) => 28 << 10,
 };
 
 /// Room for the symbol table; the linker script puts it between read-only data.

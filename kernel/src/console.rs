@@ -5,12 +5,13 @@
 
 use crate::addr::PhysAddr;
 use crate::devtree::Console;
+use crate::terminal::{Output, Speaker};
 use crate::vmap::{Vmap, VmapError};
 use alloc::string::String;
-use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
+use arm_pl011_uart::{Interrupts, PL011Registers, Uart, UniqueMmioPointer};
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use spin::mutex::SpinMutex;
 
@@ -20,11 +21,17 @@ static REGISTERS: AtomicPtr<PL011Registers> = AtomicPtr::new(core::ptr::null_mut
 /// The UART once it is mapped, for everybody else.
 static CONSOLE: SpinMutex<Option<Port>> = SpinMutex::new(None);
 
+/// Whether somebody is in the middle of a line, for [`Emergency`] to begin a new one.
+static IN_LINE: AtomicBool = AtomicBool::new(false);
+
 /// Sends `log` lines to the console.
 struct Logger;
 
-/// A UART whose output ends lines as a terminal wants them.
-struct Port(Uart<'static>);
+/// A UART, and who printed on it last.
+struct Port {
+    uart: Uart<'static>,
+    output: Output,
+}
 
 /// Why the console that the device tree names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +88,7 @@ pub fn start(vmap: &'static Vmap, console: &Console) -> Result<(), ConsoleError>
 unsafe fn open(registers: NonNull<PL011Registers>) {
     // SAFETY: the caller promises a PL011 that nobody else drives.
     let unique = unsafe { UniqueMmioPointer::new(registers) };
-    *CONSOLE.lock() = Some(Port(Uart::new(unique)));
+    *CONSOLE.lock() = Some(Port { uart: Uart::new(unique), output: Output::new() });
     REGISTERS.store(registers.as_ptr(), Ordering::Release);
 }
 
@@ -98,7 +105,7 @@ pub fn set_level(level: LevelFilter) {
 pub fn print(arguments: fmt::Arguments<'_>) {
     // A failure to print can be told to nobody.
     let _ = match CONSOLE.lock().as_mut() {
-        Some(port) => port.write_fmt(arguments),
+        Some(port) => Line(port).write_fmt(arguments),
         None => Emergency.write_fmt(arguments),
     };
 }
@@ -129,24 +136,67 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-impl Write for Port {
+/// What the hypervisor prints.
+struct Line<'p>(&'p mut Port);
+
+impl Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if byte == b'\n' {
-                self.send(b'\r');
-            }
-            self.send(byte);
-        }
+        self.0.write(Speaker::Hypervisor, text.as_bytes());
         Ok(())
     }
 }
 
 impl Port {
-    fn send(&mut self, byte: u8) {
-        while self.0.is_tx_fifo_full() {
-            core::hint::spin_loop();
+    fn write(&mut self, speaker: Speaker<'_>, bytes: &[u8]) {
+        let Self { uart, output } = self;
+        output.write(speaker, bytes, |byte| send(uart, byte));
+        IN_LINE.store(!output.is_at_line_start(), Ordering::Relaxed);
+    }
+}
+
+fn send(uart: &mut Uart<'_>, byte: u8) {
+    while uart.is_tx_fifo_full() {
+        core::hint::spin_loop();
+    }
+    uart.write_word(byte);
+}
+
+/// Prints bytes of a guest, in lines that bear its name. Without a console they are lost.
+pub fn print_for_guest(number: usize, name: &str, bytes: &[u8]) {
+    if let Some(port) = CONSOLE.lock().as_mut() {
+        port.write(Speaker::Guest { number, name }, bytes);
+    }
+}
+
+/// Whether the UART interrupts when something was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyboard {
+    /// It does.
+    Heard,
+    /// It does not, and keeps what is typed as long as it has room.
+    Deaf,
+}
+
+/// Turns the UART's interrupt on or off.
+pub fn set_keyboard(keyboard: Keyboard) {
+    let masks = match keyboard {
+        Keyboard::Heard => Interrupts::RXI | Interrupts::RTI,
+        Keyboard::Deaf => Interrupts::empty(),
+    };
+    if let Some(port) = CONSOLE.lock().as_mut() {
+        port.uart.set_interrupt_masks(masks);
+    }
+}
+
+/// A key that was typed, if there is one. What did not arrive well is left out.
+pub fn key() -> Option<u8> {
+    let mut console = CONSOLE.lock();
+    let port = console.as_mut()?;
+    loop {
+        match port.uart.read_word() {
+            Ok(key) => return key,
+            Err(_) => port.uart.clear_interrupts(Interrupts::all()),
         }
-        self.0.write_word(byte);
     }
 }
 
@@ -162,7 +212,17 @@ impl Write for Emergency {
             // SAFETY: `open` was given these registers as a PL011 that stays mapped. The normal path may be in the middle
             // of using it, on this CPU: what is left behind is a PL011 that accepts a byte whenever its FIFO has room.
             let unique = unsafe { UniqueMmioPointer::new(registers) };
-            return Port(Uart::new(unique)).write_str(text);
+            let mut uart = Uart::new(unique);
+            if IN_LINE.swap(false, Ordering::Relaxed) {
+                b"\r\n".iter().for_each(|byte| send(&mut uart, *byte));
+            }
+            for byte in text.bytes() {
+                if byte == b'\n' {
+                    send(&mut uart, b'\r');
+                }
+                send(&mut uart, byte);
+            }
+            return Ok(());
         }
         for byte in text.bytes() {
             early(byte);

@@ -71,6 +71,9 @@ enum BootError {
     #[error(transparent)]
     #[cfg(feature = "selftest")]
     SelfTest(#[from] lacuna::selftest::SelfTestError),
+    #[error(transparent)]
+    #[cfg(feature = "mmu")]
+    Guest(#[from] lacuna::guest::run::GuestError),
 }
 
 /// The stages.
@@ -124,7 +127,11 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     #[cfg(feature = "bench")]
     lacuna::bench::run(&kernel, &clock);
     #[cfg(feature = "selftest")]
-    return Ok(lacuna::selftest::run(&kernel, &plan, &options.selftest)?);
-    #[cfg(not(feature = "selftest"))]
-    Ok(Outcome::Success)
+    if lacuna::selftest::run(&kernel, &plan, &options.selftest_beside(facts.guests.len()))? == Outcome::Failure {
+        return Ok(Outcome::Failure);
+    }
+    #[cfg(feature = "mmu")]
+    return Ok(lacuna::guest::run::run(&kernel, &facts)?);
+    #[cfg(feature = "mpu")]
+    Ok(report::no_guests(&facts.guests))
 }

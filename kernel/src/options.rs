@@ -11,8 +11,8 @@ use thiserror::Error;
 pub struct Options {
     /// `loglevel=`: what is printed.
     pub log_level: LevelFilter,
-    /// `selftest=`: which self-tests run.
-    pub selftest: SelfTest,
+    /// `selftest=`: which self-tests run. If nothing is said, all where there is no guest to start, and none where there is.
+    pub selftest: Option<SelfTest>,
     /// `pdx-compress=`: how frames are renumbered.
     pub pdx: Policy,
     /// `frametable=`: whether holes have entries where there is no MMU to leave them out.
@@ -30,10 +30,9 @@ pub enum Form {
 }
 
 /// A choice of self-tests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SelfTest {
     /// All of them.
-    #[default]
     All,
     /// None.
     Off,
@@ -55,12 +54,7 @@ pub struct OptionError {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            log_level: LevelFilter::Info,
-            selftest: SelfTest::default(),
-            pdx: Policy::default(),
-            frametable: Form::default(),
-        }
+        Self { log_level: LevelFilter::Info, selftest: None, pdx: Policy::default(), frametable: Form::default() }
     }
 }
 
@@ -73,13 +67,21 @@ impl Options {
         for word in command_line.split_ascii_whitespace() {
             match word.split_once('=') {
                 Some(("loglevel", value)) => options.log_level = log_level(value)?,
-                Some(("selftest", value)) => options.selftest = selftest(value)?,
+                Some(("selftest", value)) => options.selftest = Some(selftest(value)?),
                 Some(("pdx-compress", value)) => options.pdx = pdx(value)?,
                 Some(("frametable", value)) => options.frametable = form(value)?,
                 _ => unknown.push(word),
             }
         }
         Ok((options, unknown))
+    }
+}
+
+impl Options {
+    /// The self-tests to run where there are as many guests to start.
+    pub fn selftest_beside(&self, guests: usize) -> SelfTest {
+        let unless_asked = if guests == 0 { SelfTest::All } else { SelfTest::Off };
+        self.selftest.clone().unwrap_or(unless_asked)
     }
 }
 
@@ -150,7 +152,7 @@ mod tests {
         for command_line in ["", "  \t\n "] {
             let options = parsed(command_line);
             assert_eq!(options, Options::default());
-            assert_eq!((options.log_level, options.selftest), (LevelFilter::Info, SelfTest::All));
+            assert_eq!((options.log_level, options.selftest), (LevelFilter::Info, None));
             assert_eq!((options.pdx, options.frametable), (Policy::Auto, Form::Directory));
         }
     }
@@ -169,11 +171,19 @@ mod tests {
         for (value, tests) in
             [("all", SelfTest::All), ("off", SelfTest::Off), ("vmap::", SelfTest::Prefix("vmap::".into()))]
         {
-            assert_eq!(parsed(&std::format!("selftest={value}")).selftest, tests);
+            assert_eq!(parsed(&std::format!("selftest={value}")).selftest, Some(tests));
         }
         for (value, form) in [("directory", Form::Directory), ("contiguous", Form::Contiguous)] {
             assert_eq!(parsed(&std::format!("frametable={value}")).frametable, form);
         }
+    }
+
+    #[test]
+    fn with_a_guest_self_tests_run_only_if_asked_for() {
+        assert_eq!(parsed("").selftest_beside(0), SelfTest::All);
+        assert_eq!(parsed("").selftest_beside(1), SelfTest::Off);
+        assert_eq!(parsed("selftest=all").selftest_beside(1), SelfTest::All);
+        assert_eq!(parsed("selftest=off").selftest_beside(0), SelfTest::Off);
     }
 
     #[test]

@@ -28,6 +28,16 @@ pub fn unknown_words(words: &[&str]) {
     }
 }
 
+/// Says of each guest that it is not started, since that takes stage 2 of an MMU; and how that went.
+#[cfg(feature = "mpu")]
+pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::arch::aarch64::power::Outcome {
+    use crate::arch::aarch64::power::Outcome;
+    for guest in guests {
+        log::error!("{} is not started: guests need an MMU at EL2, and this image is built for an MPU", guest.node);
+    }
+    if guests.is_empty() { Outcome::Success } else { Outcome::Failure }
+}
+
 /// Everything that the report is about.
 pub struct Report<'a> {
     /// The image.

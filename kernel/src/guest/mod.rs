@@ -9,9 +9,12 @@
 //! guest is left out there, and in images for an MPU, which has no stage 2 of this kind.
 
 pub mod device;
+pub mod domain;
 pub mod exit;
 pub mod layout;
 pub mod load;
 pub mod map;
 pub mod memory;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+pub mod run;
 pub mod stage2;

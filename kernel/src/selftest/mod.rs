@@ -53,6 +53,8 @@ macro_rules! ensure {
 
 mod faults;
 mod frametable;
+#[cfg(feature = "mmu")]
+mod guests;
 mod memory;
 #[cfg(feature = "mmu")]
 mod mmu;
@@ -69,6 +71,8 @@ const SUITES: &[&[Test]] = &[
     vmap::TESTS,
     #[cfg(feature = "mmu")]
     mmu::TESTS,
+    #[cfg(feature = "mmu")]
+    guests::TESTS,
     #[cfg(feature = "mpu")]
     mpu::TESTS,
     faults::TESTS,

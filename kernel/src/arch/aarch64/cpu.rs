@@ -1,7 +1,14 @@
 //! What the CPU is, and its counter.
 
+#[cfg(feature = "mmu")]
+use crate::guest::exit::system_register::IdRegister;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable};
+#[cfg(feature = "mmu")]
+use aarch64_cpu::registers::{
+    ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1,
+    ID_AA64PFR1_EL1,
+};
 
 /// Bits of a physical address that this CPU implements, at most 48.
 ///
@@ -48,4 +55,29 @@ pub fn nanoseconds(ticks: u64) -> u64 {
 /// ID_AA64MMFR0_EL1.
 pub fn memory_model_features() -> u64 {
     ID_AA64MMFR0_EL1.get()
+}
+
+/// What an ID register says of this CPU.
+#[cfg(feature = "mmu")]
+pub fn id_register(register: IdRegister) -> u64 {
+    match register {
+        IdRegister::Pfr0 => ID_AA64PFR0_EL1.get(),
+        IdRegister::Pfr1 => ID_AA64PFR1_EL1.get(),
+        IdRegister::Dfr0 => ID_AA64DFR0_EL1.get(),
+        IdRegister::Isar0 => ID_AA64ISAR0_EL1.get(),
+        IdRegister::Isar1 => ID_AA64ISAR1_EL1.get(),
+        IdRegister::Isar2 => instruction_features_2(),
+        IdRegister::Mmfr0 => ID_AA64MMFR0_EL1.get(),
+        IdRegister::Mmfr1 => ID_AA64MMFR1_EL1.get(),
+        IdRegister::Mmfr2 => ID_AA64MMFR2_EL1.get(),
+    }
+}
+
+/// ID_AA64ISAR2_EL1, by encoding: CPUs that are older than it have a reserved register there, which reads as 0.
+#[cfg(feature = "mmu")]
+pub fn instruction_features_2() -> u64 {
+    let features;
+    // SAFETY: reads an identification register.
+    unsafe { core::arch::asm!("mrs {}, S3_0_C0_C6_2", out(reg) features, options(nomem, nostack, preserves_flags)) };
+    features
 }

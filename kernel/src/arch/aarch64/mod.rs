@@ -2,10 +2,16 @@
 
 pub mod cache;
 pub mod cpu;
+#[cfg(feature = "mmu")]
+pub mod el1;
 pub mod exceptions;
 pub mod fixup;
+#[cfg(feature = "mmu")]
+pub mod gic;
 #[cfg(feature = "mmu")]
 pub mod mmu;
 pub mod mpu;
 pub mod power;
 pub mod tlb;
+#[cfg(feature = "mmu")]
+pub mod virtualization;

@@ -3,8 +3,16 @@
 //!
 //! `vcpu` is where exits arrive. The modules that only decode or decide are tested on the host.
 
+#[cfg(all(target_os = "none", feature = "mmu"))]
+mod access;
 pub mod complaints;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+mod faults;
 pub mod inject;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+pub mod keyboard;
 pub mod mmio;
 pub mod psci;
 pub mod system_register;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+pub mod vcpu;

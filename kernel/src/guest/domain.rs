@@ -1,0 +1,318 @@
+//! A guest with all that it has: memory, translation, devices, and what was loaded into it.
+//!
+//! A domain is built from its configuration and its boot modules, run until it ends, and taken apart: every frame comes
+//! back. A guest that resets itself is taken apart and built again, from the same modules, which stay reserved for that.
+
+use crate::addr::{Bytes, GuestAddr, Mfn, Span};
+use crate::arch;
+use crate::devtree::{Backing, Guest, GuestUart, Module, Placement as AddressesOf, Unmapped};
+use crate::frametable::page_info::Owner;
+use crate::guest::device::uart::Uart;
+use crate::guest::device::vgic::{Shape, ShapeError, Vgic};
+use crate::guest::layout::{self, LayoutError};
+use crate::guest::load::kernel_image::{KernelError, KernelImage};
+use crate::guest::load::placement::{Needs, Placement, PlacementError};
+use crate::guest::load::tree::{GuestTree, TreeError, cpu_name};
+use crate::guest::map::{GuestMap, GuestMapError, Uart as UartOf};
+use crate::guest::memory::window::ModuleWindow;
+use crate::guest::memory::{GuestMemory, MemoryError, Source};
+use crate::guest::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
+use crate::kernel::Kernel;
+use crate::vmap::VmapError;
+use alloc::format;
+use alloc::string::String;
+
+use alloc::vec::Vec;
+use arm_psci::AffinityInfo;
+use core::ops::Range;
+use spin::mutex::SpinMutex;
+use thiserror::Error;
+
+/// SPIs of a guest that does not say how many it wants: the first is the UART's.
+const SPIS: u32 = 32;
+
+/// What of the machine matters to a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// MIDR_EL1 of its CPUs.
+    pub midr: u64,
+    /// Bits of a physical address.
+    pub physical_bits: u32,
+    /// Bits of a virtual interrupt's priority.
+    pub priority_bits: u32,
+}
+
+/// Why a guest cannot be built. `name` is its node's.
+#[derive(Debug, Error)]
+#[error("{name}: {reason}")]
+pub struct BuildError {
+    /// The guest.
+    pub name: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a guest cannot be built.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message says what it is about")]
+pub enum Reason {
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Map(#[from] GuestMapError),
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Stage2(#[from] Stage2Error),
+    #[error("{node}: {reason}")]
+    Kernel { node: String, reason: KernelError },
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("{node} cannot be read: {reason}")]
+    Module { node: String, reason: VmapError },
+    #[error(transparent)]
+    Interrupts(#[from] ShapeError),
+}
+
+/// A guest.
+pub struct Domain {
+    name: String,
+    number: u8,
+    map: GuestMap,
+    unmapped: Unmapped,
+    memory: GuestMemory,
+    stage2: Stage2,
+    placement: Placement,
+    /// Bytes of heap that it takes.
+    heap: u64,
+    devices: SpinMutex<Devices>,
+}
+
+/// The devices that are emulated for a guest. One lock guards them all: each access is to one, and short.
+pub struct Devices {
+    /// The interrupt controller.
+    pub vgic: Vgic,
+    /// The UART, if there is one.
+    pub uart: Option<Uart>,
+}
+
+impl Domain {
+    /// Builds the guest that `config` describes, up to its first instruction. `number` is its own as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]; every frame has come back then.
+    pub fn build(kernel: &Kernel, config: &Guest, number: u8, machine: Machine) -> Result<Self, BuildError> {
+        let heap = kernel.heap_bytes();
+        let failed = |reason| BuildError { name: config.name.clone(), reason };
+        let translation = Config::new(machine.physical_bits);
+        let banks = banks(config, translation).map_err(failed)?;
+        let uart = match config.uart {
+            GuestUart::None => UartOf::Absent,
+            GuestUart::Pl011 => UartOf::Emulated,
+        };
+        let map = GuestMap::new(&banks, config.cpus, uart).map_err(|error| failed(error.into()))?;
+        let vgic = vgic(config, machine).map_err(|error| failed(error.into()))?;
+        let owner = Owner::guest(number);
+        let host = host_frames(config);
+        let source = if host.is_empty() { Source::PageAllocator } else { Source::Static(&host) };
+        let mut memory = GuestMemory::new(kernel, owner, &banks, source).map_err(|error| failed(error.into()))?;
+        match fill(kernel, config, &banks, translation, &mut memory, machine) {
+            Ok((stage2, placement)) => Ok(Self {
+                name: config.name.clone(),
+                number,
+                map,
+                unmapped: config.unmapped,
+                memory,
+                stage2,
+                placement,
+                heap: kernel.heap_bytes().saturating_sub(heap),
+                devices: SpinMutex::new(Devices { vgic, uart: (uart == UartOf::Emulated).then(Uart::new) }),
+            }),
+            Err(reason) => {
+                give_back(kernel, memory);
+                Err(failed(reason))
+            }
+        }
+    }
+
+    /// Gives back all that the guest had. It must be dead: no CPU runs it, and no TLB translates for it.
+    pub fn release(self, kernel: &Kernel) {
+        self.stage2.release(kernel);
+        give_back(kernel, self.memory);
+    }
+
+    /// The name of its node.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number, from 0.
+    pub fn number(&self) -> usize {
+        self.number.into()
+    }
+
+    /// The state of the vCPU with this affinity, as PSCI has it; `None` if there is no such vCPU.
+    pub fn cpu_state(&self, affinity: u64) -> Option<AffinityInfo> {
+        // There is one, and who asks is it.
+        (affinity == 0).then_some(AffinityInfo::On)
+    }
+
+    /// What its RAM is made of, for people.
+    pub fn memory_in_words(&self) -> String {
+        let (ram, tables) = (Bytes(self.memory.bytes()), Bytes(self.stage2.bytes()));
+        format!("{ram} of RAM in {}; {tables} of tables", self.stage2.leaves())
+    }
+
+    /// What is where in its address space.
+    pub fn map(&self) -> &GuestMap {
+        &self.map
+    }
+
+    /// What an access to nothing does.
+    pub fn unmapped(&self) -> Unmapped {
+        self.unmapped
+    }
+
+    /// Its translation.
+    pub fn stage2(&self) -> &Stage2 {
+        &self.stage2
+    }
+
+    /// VTTBR_EL2 for its vCPUs.
+    pub fn vttbr(&self) -> u64 {
+        self.stage2.vttbr(Vmid::new(self.number))
+    }
+
+    /// Where kernel, device tree and ramdisk are.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Its RAM.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    /// Bytes of memory that it takes beside its RAM: tables, and the heap.
+    pub fn overhead_bytes(&self) -> u64 {
+        self.stage2.bytes() + self.heap
+    }
+
+    /// Its devices.
+    pub fn devices(&self) -> &SpinMutex<Devices> {
+        &self.devices
+    }
+}
+
+/// Where the guest finds its RAM.
+fn banks(config: &Guest, translation: Config) -> Result<Vec<Range<GuestAddr>>, Reason> {
+    match &config.backing {
+        Backing::Static { ranges, placement: AddressesOf::Direct } => {
+            let bank = |span: &Span| GuestAddr::new(span.start.get())..GuestAddr::new(span.end.get());
+            Ok(ranges.iter().map(bank).collect())
+        }
+        Backing::Allocated | Backing::Static { placement: AddressesOf::Usual, .. } => {
+            Ok(layout::banks(config.memory, translation.ipa_bits())?.into_iter().collect())
+        }
+    }
+}
+
+/// The host memory that is set aside for the guest: whole pages, as the device tree's reader has checked.
+fn host_frames(config: &Guest) -> Vec<Range<Mfn>> {
+    let Backing::Static { ranges, .. } = &config.backing else { return Vec::new() };
+    ranges.iter().filter_map(|span| Some(Mfn::containing(span.start)?..Mfn::containing(span.end)?)).collect()
+}
+
+fn vgic(config: &Guest, machine: Machine) -> Result<Vgic, ShapeError> {
+    let spis = config.spis.unwrap_or(SPIS).max(SPIS);
+    Vgic::new(Shape { cpus: config.cpus as usize, spis, priority_bits: machine.priority_bits })
+}
+
+/// Loads the guest's modules and builds its translation.
+fn fill(
+    kernel: &Kernel,
+    config: &Guest,
+    banks: &[Range<GuestAddr>],
+    translation: Config,
+    memory: &mut GuestMemory,
+    machine: Machine,
+) -> Result<(Stage2, Placement), Reason> {
+    let placement = load(kernel, config, banks, memory, machine)?;
+    let plan = Plan::new(translation, memory.extents())?;
+    Ok((Stage2::build(kernel, &plan)?, placement))
+}
+
+/// Puts kernel, ramdisk and device tree into the guest's memory.
+fn load(
+    kernel: &Kernel,
+    config: &Guest,
+    banks: &[Range<GuestAddr>],
+    memory: &mut GuestMemory,
+    machine: Machine,
+) -> Result<Placement, Reason> {
+    let module = map(kernel, &config.kernel)?;
+    let refused = |reason| Reason::Kernel { node: config.kernel.node.clone(), reason };
+    let image = KernelImage::probe(module.bytes()).map_err(refused)?;
+    let ramdisk = config.ramdisk.as_ref().map(|module| module.span.bytes());
+    let needs = Needs { text_offset: image.text_offset(), kernel: image.memory_size(), ramdisk };
+    let placement = Placement::new(banks, &needs)?;
+
+    let place = &placement.kernel;
+    let mut window = memory.window(kernel, place.start, layout::size(place))?;
+    let size = image.load(window.bytes_mut()).map_err(refused)?;
+    clean(window.bytes_mut(), size);
+    drop(window);
+
+    if let (Some(module), Some(place)) = (&config.ramdisk, &placement.ramdisk) {
+        let module = map(kernel, module)?;
+        write(kernel, memory, place.start, module.bytes())?;
+    }
+    let given = config.device_tree.as_ref().map(|module| map(kernel, module)).transpose()?;
+    let tree = GuestTree {
+        banks,
+        vcpus: config.cpus,
+        cpu: cpu_name(machine.midr),
+        uart: if config.uart == GuestUart::Pl011 { UartOf::Emulated } else { UartOf::Absent },
+        bootargs: config.kernel.bootargs.as_deref(),
+        ramdisk: placement.ramdisk.as_ref(),
+        given: given.as_ref().map(ModuleWindow::bytes),
+    };
+    write(kernel, memory, placement.tree.start, &tree.blob()?)?;
+    Ok(placement)
+}
+
+/// Maps a boot module for reading.
+fn map(kernel: &Kernel, module: &Module) -> Result<ModuleWindow, Reason> {
+    let Module { node, span, .. } = module;
+    let refused = |reason| Reason::Module { node: node.clone(), reason };
+    // SAFETY: the memory map reserves the memory of modules, so it is no guest's and not the page allocator's.
+    unsafe { ModuleWindow::open(kernel, span) }.map_err(refused)
+}
+
+/// Writes `data` for a guest that reads past the caches.
+fn write(kernel: &Kernel, memory: &mut GuestMemory, start: GuestAddr, data: &[u8]) -> Result<(), Reason> {
+    memory.write(kernel, start, data)?;
+    let mut window = memory.window(kernel, start, data.len() as u64)?;
+    clean(window.bytes_mut(), data.len());
+    Ok(())
+}
+
+/// Writes the first `size` bytes back to where a guest finds them that has its caches off.
+fn clean(memory: &mut [u8], size: usize) {
+    if let Some(written) = memory.get(..size) {
+        arch::clean_to_poc(written);
+    }
+}
+
+/// Gives a dead guest's memory back.
+fn give_back(kernel: &Kernel, memory: GuestMemory) {
+    if let Err(error) = memory.release(kernel) {
+        panic!("nobody but its guest refers to a guest's memory: {error}");
+    }
+}

@@ -1,0 +1,150 @@
+//! Accesses of a guest to its devices.
+//!
+//! Stage 2 maps none of them, so each ends in a data abort, which says what was to be loaded or stored. Those that only ask
+//! what there is are on the shortest way.
+
+use crate::addr::GuestAddr;
+use crate::arch::aarch64::el1::{self, Timer};
+use crate::arch::aarch64::gic::list_registers::CpuInterface;
+use crate::arch::syndrome::Syndrome;
+use crate::console;
+use crate::guest::device::vgic;
+use crate::guest::domain::Devices;
+use crate::guest::exit::faults::Refusal;
+use crate::guest::exit::keyboard;
+use crate::guest::exit::mmio::{Abort, FaultRegisters, Request, Size};
+use crate::guest::exit::vcpu::{INSTRUCTION_BYTES, Next, Vcpu};
+use crate::guest::layout;
+use aarch64_cpu::registers::{FAR_EL2, HPFAR_EL2, Readable};
+use core::ops::Range;
+use lacuna_boot::GuestFrame;
+
+/// An access to a device, as far as devices tell it apart.
+#[derive(Clone, Copy)]
+enum Device {
+    Distributor(u64),
+    Redistributors(u64),
+    Uart(u64),
+}
+
+impl Device {
+    #[inline]
+    fn at(address: GuestAddr) -> Option<Self> {
+        let within = |range: Range<GuestAddr>| address.get().wrapping_sub(range.start.get());
+        let distributor = within(layout::DISTRIBUTOR);
+        if distributor < layout::size(&layout::DISTRIBUTOR) {
+            return Some(Self::Distributor(distributor));
+        }
+        let redistributors = within(layout::REDISTRIBUTORS);
+        if redistributors < layout::size(&layout::REDISTRIBUTORS) {
+            return Some(Self::Redistributors(redistributors));
+        }
+        let uart = within(layout::UART);
+        (uart < layout::size(&layout::UART)).then_some(Self::Uart(uart))
+    }
+}
+
+/// What the fault left behind. It stays there until the next one, which only a guest that runs can take.
+#[inline]
+pub(super) fn fault_registers(esr: u64) -> FaultRegisters {
+    FaultRegisters { esr: Syndrome::new(esr), far: FAR_EL2.get(), hpfar: HPFAR_EL2.get() }
+}
+
+impl Devices {
+    /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
+    /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
+    pub(super) fn resample_timers(&mut self, vcpu: usize, lists: &mut CpuInterface) {
+        const TIMERS: [(Timer, u32); 2] =
+            [(Timer::Virtual, layout::VIRTUAL_TIMER_INTID), (Timer::Physical, layout::PHYSICAL_TIMER_INTID)];
+        for (timer, id) in TIMERS {
+            if !el1::timer_fires(timer) {
+                // There is no other vCPU to kick.
+                let _ = self.vgic.withdraw(vcpu, id, lists);
+            }
+        }
+    }
+}
+
+impl Vcpu<'_> {
+    /// A load or store where stage 2 maps nothing: of a device's register, or of nothing.
+    #[inline(never)]
+    pub(super) fn data_abort(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
+        let abort = Abort::decode(&fault_registers(esr));
+        let done = match (Device::at(abort.address), abort.request) {
+            (Some(device), Request::Load(load)) => self.read(device, load.size).map(|value| {
+                if let Some(register) = load.register.index() {
+                    frame.x[register] = load.result(value);
+                }
+            }),
+            (Some(device), Request::Store(store)) => {
+                let value = store.register.index().map_or(0, |register| frame.x[register]);
+                self.write(device, store.size, store.value(value))
+            }
+            _ => return self.nothing_there(frame, esr),
+        };
+        match done {
+            Ok(()) => {
+                frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
+                Next::Resume
+            }
+            Err(refusal) => self.refuse(frame, esr, &refusal),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, device: Device, size: Size) -> Result<u64, Refusal> {
+        let mut devices = self.domain.devices().lock();
+        let access = vgic::Access::Read { size };
+        match device {
+            Device::Distributor(offset) => {
+                Ok(devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?.value)
+            }
+            Device::Redistributors(offset) => {
+                devices.resample_timers(self.index, &mut self.lists);
+                Ok(devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?.value)
+            }
+            Device::Uart(offset) => self.read_uart(&mut devices, offset, size),
+        }
+    }
+
+    #[inline(never)]
+    fn read_uart(&mut self, devices: &mut Devices, offset: u64, size: Size) -> Result<u64, Refusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+        let value = uart.read(offset, size)?;
+        // There is no other vCPU to kick.
+        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        keyboard::listen();
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn write_uart(&mut self, devices: &mut Devices, offset: u64, size: Size, value: u64) -> Result<(), Refusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+        let sent = uart.write(offset, size, value)?;
+        // There is no other vCPU to kick.
+        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        keyboard::listen();
+        if let Some(byte) = sent {
+            console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&mut self, device: Device, size: Size, value: u64) -> Result<(), Refusal> {
+        let mut devices = self.domain.devices().lock();
+        let access = vgic::Access::Write { size, value };
+        // There is no other vCPU to kick.
+        match device {
+            Device::Distributor(offset) => {
+                devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
+            }
+            Device::Redistributors(offset) => {
+                devices.resample_timers(self.index, &mut self.lists);
+                devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?;
+            }
+            Device::Uart(offset) => self.write_uart(&mut devices, offset, size, value)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Guests from the device tree to their end.
+
+use crate::arch::aarch64::cpu;
+use crate::arch::aarch64::gic::list_registers::CpuInterface;
+use crate::arch::aarch64::gic::{Gic, InterruptError};
+use crate::arch::aarch64::power::Outcome;
+use crate::arch::aarch64::virtualization;
+use crate::devtree::{Facts, Guest, Interrupt, Trigger};
+use crate::guest::domain::{BuildError, Domain, Machine};
+use crate::guest::exit::keyboard;
+use crate::guest::exit::vcpu::{End, Interrupts, Vcpu};
+use crate::kernel::Kernel;
+use crate::println;
+use alloc::string::String;
+use log::{info, warn};
+
+/// What a device tree need not say: where Arm's Base System Architecture (DEN0094) has the private interrupts.
+const MAINTENANCE: Interrupt = Interrupt { id: 25, trigger: Trigger::Level };
+const VIRTUAL_TIMER: Interrupt = Interrupt { id: 27, trigger: Trigger::Level };
+const PHYSICAL_TIMER: Interrupt = Interrupt { id: 30, trigger: Trigger::Level };
+
+/// Why no guest can run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuestError {
+    /// There is no interrupt controller that a guest could do with.
+    #[error("{guest} cannot be started: the device tree has no usable GICv3")]
+    NoGic {
+        /// The guest's node.
+        guest: String,
+    },
+    /// It cannot be used.
+    #[error(transparent)]
+    Interrupts(#[from] InterruptError),
+    /// EL2 cannot have tables for it.
+    #[error("this CPU has no stage 2 translation with 4 KiB pages (ID_AA64MMFR0_EL1.TGran4_2)")]
+    NoStage2,
+    /// A guest cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// Runs the guests that the device tree describes, until the last has come to its end.
+///
+/// # Errors
+///
+/// [`GuestError`] if one cannot be started.
+pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
+    let Some((first, others)) = facts.guests.split_first() else { return Ok(Outcome::Success) };
+    for other in others {
+        warn!("{}: more than one guest is not supported yet: not started", other.node);
+    }
+    if !virtualization::has_stage_2_of_4k() {
+        return Err(GuestError::NoStage2);
+    }
+    let interrupts = interrupts(kernel, facts, first)?;
+    let machine = Machine {
+        midr: cpu::identity(),
+        physical_bits: cpu::physical_address_bits(),
+        priority_bits: CpuInterface::priority_bits(),
+    };
+    keyboard::start(1, 0);
+    let mut resets = 0_u64;
+    loop {
+        let domain = Domain::build(kernel, first, 0, machine)?;
+        report(kernel, &domain);
+        let end = Vcpu::run(&domain, 0, interrupts);
+        domain.release(kernel);
+        let (name, free) = (&first.name, (kernel.free_bytes() + kernel.grown_bytes()) >> 10);
+        match end {
+            End::Off => {
+                println!("lacuna: {name}: switched off, free_kib={free}");
+                return Ok(Outcome::Success);
+            }
+            End::Reset => {
+                resets += 1;
+                println!("lacuna: {name}: reset {resets}, free_kib={free}");
+            }
+            End::Stopped(why) => {
+                println!("lacuna: {name}: stopped: {why}, free_kib={free}");
+                return Ok(Outcome::Failure);
+            }
+        }
+    }
+}
+
+/// Has the interrupts that guests need come to this CPU.
+fn interrupts(kernel: &Kernel, facts: &Facts<'_>, guest: &Guest) -> Result<Interrupts, GuestError> {
+    let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: guest.node.clone() })?;
+    let mut gic = Gic::new(kernel.vmap(), controller)?;
+    let virtual_timer = facts.virtual_timer.unwrap_or(VIRTUAL_TIMER);
+    let maintenance = controller.maintenance.unwrap_or(MAINTENANCE);
+    let console = facts.console.as_ref().and_then(|console| console.interrupt);
+    for interrupt in [virtual_timer, PHYSICAL_TIMER, maintenance].into_iter().chain(console) {
+        gic.enable(interrupt)?;
+    }
+    if console.is_none() {
+        warn!("the console has no interrupt: nothing can be typed");
+    }
+    Ok(Interrupts {
+        virtual_timer: virtual_timer.id,
+        physical_timer: PHYSICAL_TIMER.id,
+        maintenance: maintenance.id,
+        console: console.map(|interrupt| interrupt.id),
+    })
+}
+
+/// Says what was built, to people and to scripts.
+fn report(kernel: &Kernel, domain: &Domain) {
+    let name = domain.name();
+    let place = domain.placement();
+    info!("guest   {name}: {}", domain.memory_in_words());
+    for region in domain.map().regions() {
+        info!("        {region}");
+    }
+    info!("        kernel at {}, device tree at {}", place.kernel.start, place.tree.start);
+    let costs = domain.memory().costs();
+    println!(
+        "lacuna: guest {name} ram_kib={} overhead_bytes={} zero_ns={} clean_ns={} free_kib={}",
+        domain.memory().bytes() >> 10,
+        domain.overhead_bytes(),
+        cpu::nanoseconds(costs.zero),
+        cpu::nanoseconds(costs.clean),
+        kernel.free_bytes() >> 10,
+    );
+}

@@ -1,0 +1,80 @@
+//! What guests are made of, tried on this CPU without a guest.
+
+use super::{Subject, Verdict};
+use crate::addr::{GuestAddr, PAGE_SIZE};
+use crate::arch::aarch64::cpu;
+use crate::arch::aarch64::virtualization::{self, GuestRegime};
+use crate::frametable::page_info::Owner;
+use crate::guest::memory::{GuestMemory, Source};
+use crate::guest::stage2::{Config, Plan, Stage2, Vmid};
+use crate::kernel::Kernel;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+tests!(guests: hardware_translates_as_planned memory_is_given_zeroed);
+
+/// The guest that these tests pretend.
+const NUMBER: u8 = 200;
+
+/// Two banks, neither of them a number of blocks.
+fn banks() -> [Range<GuestAddr>; 2] {
+    let bank = |start, bytes| GuestAddr::new(start)..GuestAddr::new(start + bytes);
+    [bank(0x4000_0000, (4 << 20) + 5 * PAGE_SIZE), bank(0x2_0000_0000, 17 * PAGE_SIZE)]
+}
+
+fn memory(kernel: &Kernel) -> Result<GuestMemory, String> {
+    GuestMemory::new(kernel, Owner::guest(NUMBER), &banks(), Source::PageAllocator).map_err(|error| error.to_string())
+}
+
+fn hardware_translates_as_planned(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let memory = memory(kernel)?;
+    let plan = Plan::new(Config::new(cpu::physical_address_bits()), memory.extents());
+    let tables = plan
+        .map_err(|error| error.to_string())
+        .and_then(|plan| Stage2::build(kernel, &plan).map_err(|error| error.to_string()));
+    let verdict = tables.and_then(|tables| {
+        let verdict = compare(&memory, &tables);
+        tables.release(kernel);
+        verdict
+    });
+    memory.release(kernel).map_err(|error| error.to_string())?;
+    verdict
+}
+
+/// Has the CPU translate every page of both banks, and those before and after.
+fn compare(memory: &GuestMemory, tables: &Stage2) -> Verdict {
+    let regime = GuestRegime { vtcr: tables.config().vtcr(), vttbr: tables.vttbr(Vmid::new(NUMBER)), mpidr: 1 << 31 };
+    // SAFETY: the tables map memory that is this test's, and live until it has left. There is no guest on this CPU.
+    unsafe { virtualization::enter(&regime) };
+    let verdict = banks().iter().try_for_each(|bank| {
+        let around = bank.start.get() - PAGE_SIZE..bank.end.get() + 2 * PAGE_SIZE;
+        around.step_by(PAGE_SIZE as usize).try_for_each(|address| {
+            let planned = memory.frame(GuestAddr::new(address)).map(|frame| frame.address());
+            let found = virtualization::translate(address);
+            ensure!(found == planned, "guest address {address:#x} is at {found:?} and should be at {planned:?}");
+            Ok(())
+        })
+    });
+    virtualization::leave();
+    verdict
+}
+
+fn memory_is_given_zeroed(subject: &Subject<'_>) -> Verdict {
+    let kernel = subject.kernel;
+    let mut verdict = Ok(());
+    // Twice: what the first leaves may be what the second gets.
+    for _ in 0..2 {
+        let mut memory = memory(kernel)?;
+        for bank in banks() {
+            let bytes = bank.end.get() - bank.start.get();
+            let mut window = memory.window(kernel, bank.start, bytes).map_err(|error| error.to_string())?;
+            let dirty = window.bytes_mut().iter().position(|byte| *byte != 0);
+            verdict = verdict.and(dirty.map_or(Ok(()), |at| Err(format!("byte {at:#x} of {} is not 0", bank.start))));
+            window.bytes_mut().fill(0xa5);
+        }
+        memory.release(kernel).map_err(|error| error.to_string())?;
+    }
+    verdict
+}
