@@ -27,15 +27,19 @@ export MACHINE MEM CPU SMP APPEND
 LOAD_virt := 0x40200000
 LOAD_versal := 0x200000
 
+# What `make demo` boots beside the image.
+DEMO := target/guest/demo
+
 # Seconds after which `make run` gives up on a guest that does not end.
 TIMEOUT := 120
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test bench plan debug check image fvp clean always
+.PHONY: help run demo test bench bench-xen plan debug check image guest fvp clean always
 
 FOR_IMAGE = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna
+FOR_GUEST = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna-guest
 
 # $(call build_image,NAME,FEATURES,PLACE): builds and checks an image with these features, as target/image/NAME.elf and
 # .img, the former for PLACE if that is given.
@@ -43,6 +47,10 @@ define build_image
 $(IMAGE_CARGO) build $(FOR_IMAGE) --release --bin lacuna --no-default-features --features 'image $(2)' && \
 $(CARGO) run --quiet --package lacuna-image -- $(3) $(BUILD)/$(TARGET)/release/lacuna target/image $(1)
 endef
+
+# What the tests and the benchmarks boot as a guest: ours, and to compare with, another hypervisor.
+GUEST := target/image/guest.img
+XEN := target/guest/xen
 
 # $(call build_variant,VARIANT): builds the image of one of the variants above.
 build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error there is no image for $(1); \
@@ -59,16 +67,23 @@ always:
 
 help: ## List the targets
 	@echo 'Lacuna, a mini hypervisor for aarch64. Targets:'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
-	@echo 'On image, run, debug and bench: BACKEND=mmu|mpu'
-	@echo 'On run and debug: MACHINE=virt|versal  MEM=2G  CPU=cortex-a57  SMP=4  APPEND="loglevel=debug selftest=vmap"'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo 'On image, run, demo, debug and bench: BACKEND=mmu|mpu'
+	@echo 'On run, demo and debug: MACHINE=virt|versal  MEM=2G  CPU=cortex-a57  SMP=4  APPEND="loglevel=debug selftest=vmap"'
 	@echo 'On fvp: FVP=path of FVP_BaseR_AEMv8R, if it is not in PATH'
 
 run: image ## Boot the image under QEMU and run its self-tests
 	@timeout --foreground $(TIMEOUT) scripts/qemu $(IMAGE).img || { \
 	    status=$$?; [ $$status -ne 124 ] || echo 'make run: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; }
 
-test: target/image/fvp-baser.dtb ## Run the host tests, then boot every image on every machine and judge it
+demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a guest, with a shell on this terminal
+	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(VARIANT))))
+	@scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
+	    --guest-memory 256M --bootargs 'console=ttyAMA0' >$(DEMO).options
+	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then Q.'
+	@mapfile -t modules <$(DEMO).options; CONSOLE=raw scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"
+
+test: guest target/image/fvp-baser.dtb target/guest/Image target/guest/init.cpio.gz ## Run the host tests, then boot every image on every machine and judge it
 	@$(call build_variant,mmu)
 	@$(call build_variant,mmu-virt)
 	@$(call build_variant,mpu)
@@ -78,16 +93,23 @@ test: target/image/fvp-baser.dtb ## Run the host tests, then boot every image on
 	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
 	   LACUNA_MPU_IMAGE=$(abspath target/image/lacuna-mpu.img) \
 	   LACUNA_IMAGE=$(abspath target/image/lacuna-mmu.img) LACUNA_BOARD_IMAGE=$(abspath target/image/lacuna-mmu-virt.img) \
+	   LACUNA_GUEST=$(abspath $(GUEST)) LACUNA_LINUX=$(abspath target/guest/Image) LACUNA_INITRD=$(abspath target/guest/init.cpio.gz) \
 	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
 	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests; } 2>&1 | tee $(TEST_LOG)
 	@awk '/^test result:/ { last = $$4; passed += $$4; failed += $$6 } \
 	    END { printf "total: %d passed, %d failed\n", passed, failed; exit last == 0 }' $(TEST_LOG)
 
-bench: image ## Count what boot and operations cost, and hold the figures against their limits
+bench: image guest ## Count what boot and operations cost, and hold the figures against their limits
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
 	@$(call build_image,$(notdir $(IMAGE))-bench,$(filter-out selftest,$(FEATURES_$(BACKEND))) bench)
 	@LACUNA_IMAGE=$(abspath $(IMAGE).img) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) \
-	 LACUNA_BENCH_IMAGE=$(abspath $(IMAGE)-bench.img) $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench $(BACKEND)
+	 LACUNA_BENCH_IMAGE=$(abspath $(IMAGE)-bench.img) LACUNA_GUEST=$(abspath $(GUEST)) \
+	 $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench $(BACKEND)
+
+bench-xen: guest $(XEN) ## Count what a guest pays under Lacuna and under Debian's Xen
+	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
+	@LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) LACUNA_XEN=$(abspath $(XEN)) LACUNA_GUEST=$(abspath $(GUEST)) \
+	 $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench xen
 
 plan: ## Print the memory plan for a device tree: make plan DTB=file ARGS=--json
 	@$(if $(DTB),$(CARGO) run --quiet --package lacuna-plan -- $(ARGS) $(DTB),echo 'usage: make plan DTB=file' >&2; exit 2)
@@ -103,11 +125,16 @@ check: ## Check formatting, lints and documentation
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features image,mmu -- -D warnings
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features 'image $(FEATURES_mpu)' -- -D warnings
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features 'image $(FEATURES_mpu-fvp-baser)' -- -D warnings
+	$(IMAGE_CARGO) clippy $(FOR_GUEST) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
 	RUSTDOCFLAGS='-D warnings' $(IMAGE_CARGO) doc $(FOR_IMAGE) --no-deps --package lacuna-boot --package lacuna-board
 
 image: target/image/fvp-baser.dtb ## Build target/image/lacuna-BACKEND.elf and .img
 	@$(call build_variant,$(VARIANT))
+
+guest: ## Build target/image/guest.img, the guest of the tests and benchmarks
+	@$(IMAGE_CARGO) build $(FOR_GUEST) --release
+	@$(CARGO) run --quiet --package lacuna-image -- --guest $(BUILD)/$(TARGET)/release/lacuna-guest target/image guest
 
 fvp: target/image/fvp-baser.dtb ## Run the image for Arm's FVP Base-R in that model, where it is installed
 	@scripts/fvp
@@ -117,6 +144,17 @@ fvp: target/image/fvp-baser.dtb ## Run the image for Arm's FVP Base-R in that mo
 target/image/%.dtb: board/dts/%.dts
 	@mkdir -p $(@D)
 	@dtc -I dts -O dtb -o $@ $<
+
+# Debian's kernel and busybox for arm64; they stay until make clean.
+target/guest/Image target/guest/busybox &:
+	@scripts/fetch-guest
+
+$(XEN):
+	@scripts/fetch-guest xen
+
+# What a Linux guest starts: a shell, or checks.
+target/guest/%.cpio.gz: tests/guests/linux/% scripts/initramfs target/guest/busybox
+	@scripts/initramfs $@ $<
 
 clean: ## Remove everything that was built
 	rm -rf target

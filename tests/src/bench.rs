@@ -3,7 +3,7 @@
 //! QEMU counts instructions as time (`-icount`), so the figures do not depend on the machine that this runs on. Prints a
 //! table, writes `target/bench.json`, and fails if a limit is exceeded.
 
-use lacuna_tests::{Boot, Figure, Outcome, Unit, image_bytes, output_directory};
+use lacuna_tests::{Boot, Figure, Outcome, Unit, counted, guest_figures, image_bytes, output_directory, run_xen};
 use serde_json::json;
 use std::process::ExitCode;
 use std::thread::{Builder, JoinHandle};
@@ -31,8 +31,9 @@ fn main() -> io::Result<ExitCode> {
     let figures = match std::env::args().nth(1).as_deref() {
         Some("mmu") => mmu()?,
         Some("mpu") => mpu()?,
+        Some("xen") => return compare_with_xen().map(|()| ExitCode::SUCCESS),
         _ => {
-            eprintln!("usage: lacuna-bench mmu|mpu");
+            eprintln!("usage: lacuna-bench mmu|mpu|xen");
             return Ok(ExitCode::from(2));
         }
     };
@@ -70,10 +71,15 @@ fn mmu() -> io::Result<Vec<Figure>> {
         start("versal_40g_mask", Boot::versal().memory("40G"), "pdx-compress=mask")?,
     ];
     let [virt, versal_4, versal_40, mask] = join(boots);
+    let guests = [
+        start_guest("virt_guest", Boot::virt().memory("2G").plain_image())?,
+        start_guest("versal_guest", Boot::versal().memory("40G").plain_image())?,
+    ];
+    let [virt_guest, versal_guest] = join(guests);
 
-    Ok(vec![
-        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 256 * KIB),
-        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 160 * KIB),
+    let mut figures = vec![
+        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 448 * KIB),
+        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 352 * KIB),
         bytes("frametable", VERSAL_4, frametable(&versal_4), 9 * MIB),
         bytes("frametable", VERSAL_40, frametable(&versal_40), 82 * MIB),
         bytes("pool beside the frametable", VERSAL_40, versal_40.figure("pool bytes"), 4 * MIB),
@@ -85,7 +91,42 @@ fn mmu() -> io::Result<Vec<Figure>> {
         count("vmap_contig and vunmap, 1 page", VERSAL_40, versal_40.figure("vmap and vunmap 4 KiB"), 700),
         count("vmap_contig and vunmap, 2 MiB", VERSAL_40, versal_40.figure("vmap and vunmap 2 MiB"), 900),
         count("vmap_contig and vunmap, 1 GiB", VERSAL_40, versal_40.figure("vmap and vunmap 1 GiB"), 1500),
-    ])
+    ];
+    figures.extend(guest_figures(VIRT, 2_500_000, &virt_guest));
+    figures.extend(guest_figures(VERSAL_40, 8_000_000, &versal_guest));
+    Ok(figures)
+}
+
+/// Starts a boot with the guest that counts, in a thread of its own.
+fn start_guest(name: &str, boot: Boot) -> io::Result<JoinHandle<Outcome>> {
+    let boot = counted(boot.bootargs("loglevel=error"));
+    Builder::new().name(format!("bench.{name}")).spawn(|| {
+        let outcome = boot.run();
+        outcome.expect_quiet_end();
+        outcome
+    })
+}
+
+/// Prints what the same guest counts under both hypervisors: nothing here has a limit.
+fn compare_with_xen() -> io::Result<()> {
+    let xen = |name: &str, boot: Boot| Builder::new().name(format!("bench.xen.{name}")).spawn(|| run_xen(boot));
+    let boots = [
+        start_guest("lacuna_virt", Boot::virt().memory("2G").plain_image())?,
+        xen("virt", Boot::virt().memory("2G"))?,
+        start_guest("lacuna_versal", Boot::versal().memory("4G").plain_image())?,
+        xen("versal", Boot::versal().memory("4G"))?,
+    ];
+    let [virt, xen_virt, versal, xen_versal] = join(boots);
+    println!("{:<44} {:<14} {:>10} {:>10} {:>8}", "instructions", "", "Lacuna", "Xen", "Xen/Lac.");
+    for (machine, ours, theirs) in [(VIRT, virt, xen_virt), (VERSAL_4, versal, xen_versal)] {
+        let (mut costs, guest) = (ours.costs(), ours.guest_facts());
+        // Xen does not scrub what it gives to a guest when it boots with bootscrub=0.
+        costs.start -= guest.number("zero_ns") + guest.number("clean_ns");
+        for ((what, ours), (_, theirs)) in costs.rows().into_iter().zip(theirs.costs().rows()) {
+            println!("{what:<44} {machine:<14} {ours:>10} {theirs:>10} {:>8.1}", theirs as f64 / ours.max(1) as f64);
+        }
+    }
+    Ok(())
 }
 
 /// Instructions are those of the region table over a register file that only counts: with QEMU each access to the real one

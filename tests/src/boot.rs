@@ -1,6 +1,8 @@
 //! What to boot, on what.
 
+use crate::guest::{self, Guest};
 use crate::outcome::Outcome;
+use crate::running::Running;
 use crate::sabotage;
 use crate::stub::{Handover, stub};
 use crate::tree::Tree;
@@ -8,7 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, thread};
 
 /// Where `virt` has its RAM.
@@ -21,12 +23,14 @@ const STUB_ADDRESS: u64 = RAM_START + 0x400_0000;
 const TREE_ADDRESS: u64 = RAM_START + 0x800_0000;
 
 /// The variables of `scripts/qemu`. What make handed on is not for the tests.
-const VARIABLES: [&str; 5] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND"];
+pub(crate) const VARIABLES: [&str; 6] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND", "CONSOLE"];
 
 /// The images that there are, by the variables with their paths.
 const IMAGE: &str = "LACUNA_IMAGE";
 const BOARD_IMAGE: &str = "LACUNA_BOARD_IMAGE";
 const BENCH_IMAGE: &str = "LACUNA_BENCH_IMAGE";
+const PLAIN_IMAGE: &str = "LACUNA_PLAIN_IMAGE";
+const XEN: &str = "LACUNA_XEN";
 const FVP_IMAGE: &str = "LACUNA_FVP_IMAGE";
 const MPU_IMAGE: &str = "LACUNA_MPU_IMAGE";
 
@@ -38,6 +42,7 @@ pub struct Boot {
     sabotage: Vec<(String, Vec<u32>)>,
     variables: Vec<(&'static str, String)>,
     options: Vec<OsString>,
+    guests: Vec<Guest>,
     loader: Loader,
     limit: Duration,
 }
@@ -57,7 +62,8 @@ enum Loader {
 impl Boot {
     fn on(machine: &str, loader: Loader) -> Self {
         let variables = vec![("MACHINE", machine.into())];
-        Self { image: IMAGE, sabotage: vec![], variables, options: vec![], loader, limit: Duration::from_secs(30) }
+        let limit = Duration::from_secs(30);
+        Self { image: IMAGE, sabotage: vec![], variables, options: vec![], guests: vec![], loader, limit }
     }
 
     /// On `virt` with its own device tree.
@@ -111,6 +117,16 @@ impl Boot {
         Self { image: BENCH_IMAGE, ..self }
     }
 
+    /// With the image that neither tests itself nor counts.
+    pub fn plain_image(self) -> Self {
+        Self { image: PLAIN_IMAGE, ..self }
+    }
+
+    /// With Debian's Xen in the place of the image.
+    pub fn xen(self) -> Self {
+        Self { image: XEN, ..self }
+    }
+
     /// With the image for an MPU, and `options` for the emulation of one.
     pub fn mpu_image(self, options: &str) -> Self {
         let config = format!("enable=on,target=native,arg=lacuna,arg={options}");
@@ -143,6 +159,13 @@ impl Boot {
         self
     }
 
+    /// With a guest, in the machine's own device tree.
+    pub fn guest(mut self, guest: Guest) -> Self {
+        assert!(matches!(self.loader, Loader::Qemu), "guests are added to the machine's own device tree");
+        self.guests.push(guest);
+        self
+    }
+
     /// With less time, or more, than 30 s to end.
     pub fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
@@ -153,8 +176,17 @@ impl Boot {
         self
     }
 
-    /// Boots, and waits for the end.
+    /// Boots, and waits for the end, with nobody at the console.
     pub fn run(self) -> Outcome {
+        self.spawn(Stdio::null()).finish()
+    }
+
+    /// Boots, with the caller at the console.
+    pub fn start(self) -> Running {
+        self.spawn(Stdio::piped())
+    }
+
+    fn spawn(self, input: Stdio) -> Running {
         let log = log_directory().join(log_name());
         let image = self.image(&log);
         let output = File::create(&log).expect("the log can be written");
@@ -171,6 +203,10 @@ impl Boot {
         match &self.loader {
             Loader::Qemu => {
                 command.arg(&image);
+                if !self.guests.is_empty() {
+                    let tree = log.with_extension("dtb");
+                    command.args(guest::describe(&self.guests, &self.variables, &self.options, &tree));
+                }
             }
             Loader::Stub(tree) => {
                 command.args(place(&image, IMAGE_ADDRESS));
@@ -187,12 +223,8 @@ impl Boot {
             }
         }
         command.args(&self.options);
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
-
-        let begin = Instant::now();
-        let status = command.status().expect("timeout and scripts/qemu can be run");
-        let console = String::from_utf8_lossy(&fs::read(&log).expect("the log can be read")).into_owned();
-        Outcome { console, status, took: begin.elapsed(), log }
+        command.stdin(input).stdout(output).stderr(errors);
+        Running::new(command.spawn().expect("timeout and scripts/qemu can be run"), log)
     }
 
     /// The file to boot: the image, or a copy of it beside `log`.
@@ -231,7 +263,7 @@ fn start(log: &Path, handover: Handover) -> Vec<OsString> {
 }
 
 /// The path that the variable `name` holds.
-fn image(name: &str) -> PathBuf {
+pub(crate) fn image(name: &str) -> PathBuf {
     let image = env::var_os(name).unwrap_or_else(|| panic!("no {name}; make sets it"));
     let image = PathBuf::from(image);
     assert!(image.is_file(), "no image {}; make builds it", image.display());
@@ -258,10 +290,18 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the repository")
 }
 
-fn log_directory() -> PathBuf {
+/// Where what the machines print is kept.
+pub(crate) fn log_directory() -> PathBuf {
     let directory = output_directory().join("tests");
     fs::create_dir_all(&directory).expect("target/tests can be made");
     directory
+}
+
+/// A file with these bytes among what the machines print, named after the test and `name`.
+pub fn made_file(name: &str, bytes: &[u8]) -> PathBuf {
+    let file = log_directory().join(log_name()).with_extension(name);
+    fs::write(&file, bytes).expect("a file can be written beside the log");
+    file
 }
 
 /// A test's thread bears the name of the test.

@@ -1,24 +1,31 @@
 //! Boots the image under QEMU and judges what comes out: the console, line by line, and the exit status.
 //!
-//! A test says what to boot ([`Boot`], with a [`Tree`] where the machine's own device tree is not the point) and what must
-//! come of it ([`Outcome::expect_pass`], [`Outcome::expect_fatal`]). The console of each boot stays in `target/tests`, under
-//! the name of its test.
+//! A test says what to boot ([`Boot`], with a [`Tree`] where the machine's own device tree is not the point, and with a
+//! [`Guest`] where the hypervisor shall run one) and what must come of it ([`Outcome::expect_pass`],
+//! [`Outcome::expect_fatal`]). [`Boot::start`] lets it type on the console meanwhile. The console of each boot stays in
+//! `target/tests`, under the name of its test.
 //!
 //! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails; none
 //! is skipped.
 
 mod boot;
 mod code;
+mod costs;
 mod figures;
+mod guest;
 mod ktap;
 mod outcome;
+mod running;
 mod sabotage;
 mod stub;
 mod tree;
 
-pub use boot::{Boot, IMAGE_ADDRESS, RAM_START, image_bytes, image_file, output_directory, repository};
+pub use boot::{Boot, IMAGE_ADDRESS, RAM_START, image_bytes, image_file, made_file, output_directory, repository};
 pub use code::{Code, Instruction};
+pub use costs::{Costs, counted, figures as guest_figures, own_guest, own_guest_file, run_xen};
 pub use figures::{Figure, Unit};
+pub use guest::Guest;
 pub use ktap::{Report, ReportError};
 pub use outcome::{Facts, Outcome};
+pub use running::Running;
 pub use tree::{Cells, Tree};

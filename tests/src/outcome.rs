@@ -84,11 +84,38 @@ impl Outcome {
         }
     }
 
+    /// The lines of the guest `name`, without what the hypervisor puts before each.
+    pub fn guest_lines(&self, name: &str) -> Vec<&str> {
+        let prefix = format!("({name}) ");
+        let lines = self.console.lines().filter_map(|line| line.strip_prefix(prefix.as_str()));
+        lines.map(|line| line.trim_end_matches('\r')).collect()
+    }
+
+    /// The word that follows `text` where it stands first.
+    #[track_caller]
+    pub fn word_after(&self, text: &str) -> &str {
+        match self.console.split_once(text) {
+            Some((_, rest)) => rest.split_whitespace().next().unwrap_or_default(),
+            None => self.fail(&format!("nothing says {text:?}")),
+        }
+    }
+
     /// What the line for scripts says about memory.
     #[track_caller]
     pub fn facts(&self) -> Facts {
-        let mut lines = self.console.lines().filter_map(|line| line.strip_prefix("lacuna: memory "));
-        let (Some(line), None) = (lines.next(), lines.next()) else { self.fail("not one line lacuna: memory …") };
+        self.facts_after("lacuna: memory ")
+    }
+
+    /// What the line for scripts says about the guest that was started, once.
+    #[track_caller]
+    pub fn guest_facts(&self) -> Facts {
+        self.facts_after("lacuna: guest domU1 ")
+    }
+
+    #[track_caller]
+    fn facts_after(&self, start: &str) -> Facts {
+        let mut lines = self.console.lines().filter_map(|line| line.strip_prefix(start));
+        let (Some(line), None) = (lines.next(), lines.next()) else { self.fail(&format!("not one line {start}…")) };
         let pairs = line.split_whitespace().map(|word| match word.split_once('=') {
             Some((key, value)) => (key.to_string(), value.to_string()),
             None => self.fail(&format!("{word:?} in {line:?} is no key=value")),
@@ -181,6 +208,12 @@ mod tests {
         assert!(!is_fatal("lacuna: fatal: no device tree\r\n", 1));
         assert!(!is_fatal(&LINE.repeat(2), 1));
         assert!(!is_fatal("no memory", 1));
+    }
+
+    #[test]
+    fn a_guest_has_its_own_lines_only() {
+        let outcome = outcome("lacuna: x\r\n(domU1) a\r\r\n(domU2) b\r\n(domU1)  (domU2) c\n", 0);
+        assert_eq!(outcome.guest_lines("domU1"), ["a", " (domU2) c"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub const USAGE: &str = "\
 usage: lacuna-image [OPTIONS] LINKED.elf OUTPUT-DIRECTORY NAME
 
   --base ADDRESS  write NAME.elf for this load address (hexadecimal), not for 0
+  --guest         LINKED.elf is a guest, not the hypervisor: it keeps no function names, and has no access rights to change
   --dtb FILE      check NAME.elf against the memory of the board with this device tree
 ";
 
@@ -17,10 +18,20 @@ pub struct Options {
     pub linked: PathBuf,
     pub directory: PathBuf,
     pub name: String,
+    pub kind: Kind,
     /// The load address that the ELF file is to have.
     pub base: u64,
     /// The board's device tree.
     pub tree: Option<PathBuf>,
+}
+
+/// What the image is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    Hypervisor,
+    /// A program that runs under it.
+    Guest,
 }
 
 /// Why the command line makes no sense.
@@ -44,6 +55,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, ArgError> 
     while let Some(arg) = args.next() {
         match arg.to_str().unwrap_or_default() {
             "--base" => options.base = address(args.next().ok_or(ArgError::NoValue("--base"))?)?,
+            "--guest" => options.kind = Kind::Guest,
             "--dtb" => options.tree = Some(args.next().ok_or(ArgError::NoValue("--dtb"))?.into()),
             option if option.starts_with('-') => return Err(ArgError::Unknown(option.into())),
             _ => files.push(arg),
@@ -64,7 +76,7 @@ fn address(text: OsString) -> Result<u64, ArgError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ArgError, Options, parse};
+    use super::{ArgError, Kind, Options, parse};
 
     fn parsed(line: &str) -> Result<Options, ArgError> {
         parse(line.split_whitespace().map(Into::into))
@@ -75,6 +87,7 @@ mod tests {
         let plain = Options { linked: "a".into(), directory: "b".into(), name: "c".into(), ..Options::default() };
         let full = Options { base: 0x20_0000, tree: Some("t".into()), ..parsed("a b c").unwrap() };
         assert_eq!(parsed("a b c"), Ok(plain));
+        assert_eq!(parsed("a --guest b c").map(|options| options.kind), Ok(Kind::Guest));
         assert_eq!(parsed("--base 0x200000 a b --dtb t c"), Ok(full));
     }
 

@@ -10,7 +10,7 @@ mod place;
 mod rebase;
 mod symbols;
 
-use crate::args::Options;
+use crate::args::{Kind, Options};
 use crate::elf::{Access, Elf};
 use lacuna::addr::Bytes;
 use std::error::Error;
@@ -53,23 +53,31 @@ impl<E: Error + 'static> From<E> for Errors {
 
 /// Writes `directory/name.elf` and `directory/name.img` and says in a line how large everything is.
 fn make(options: &Options) -> Result<String, Errors> {
-    let Options { linked, directory, name, base, tree } = options;
+    let Options { linked, directory, name, kind, base, tree } = options;
     let mut bytes = fs::read(linked)?;
     let elf = Elf::read(&bytes)?;
     let violations = check::violations(&elf);
     if !violations.is_empty() {
         return Err(Errors(violations.into_iter().map(Into::into).collect()));
     }
-    place::check_boundaries(&elf, *base)?;
+    if *kind == Kind::Hypervisor {
+        place::check_boundaries(&elf, *base)?;
+    }
     if let Some(tree) = tree {
         place::check_memory(&elf.segments, *base, &fs::read(tree)?)?;
     }
-    let room = symbols::region(&elf)?;
-    let names = symbols::Names::of(&elf)?;
+    let names = match kind {
+        Kind::Hypervisor => Some((symbols::region(&elf)?, symbols::Names::of(&elf)?)),
+        Kind::Guest => None,
+    };
     let segments = elf.segments;
 
-    let reserved = Bytes(room.len() as u64);
-    let used = Bytes(symbols::fill(&names, &mut bytes[room])? as u64);
+    let mut summary = String::new();
+    if let Some((room, names)) = names {
+        let reserved = Bytes(room.len() as u64);
+        let used = Bytes(symbols::fill(&names, &mut bytes[room])? as u64);
+        summary = format!("; {} names in {used} of {reserved}", names.count());
+    }
     let flat = flat::image(&bytes, &segments);
     if *base != 0 {
         rebase::rebase(&mut bytes, *base)?;
@@ -87,9 +95,8 @@ fn make(options: &Options) -> Result<String, Errors> {
     };
     let ((text, _), (rodata, _), (data, bss)) = (size(Access::Execute), size(Access::Read), size(Access::Write));
     Ok(format!(
-        "{name}: text {text}, rodata {rodata}, data {data}, bss {bss}; image {} ({} bytes); {} names in {used} of {reserved}",
+        "{name}: text {text}, rodata {rodata}, data {data}, bss {bss}; image {} ({} bytes){summary}",
         Bytes(flat.len() as u64),
         flat.len(),
-        names.count(),
     ))
 }

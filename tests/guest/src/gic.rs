@@ -1,0 +1,150 @@
+//! The GICv3 as the guest sees it: one distributor, one redistributor, group 1 only (IHI 0069, 12.9, 12.11).
+
+use crate::registers::{barrier, read, read32, write, write32};
+
+/// Software-generated interrupts have the numbers below this.
+pub const SGIS: u32 = 16;
+
+/// Number that acknowledges nothing.
+pub const SPURIOUS: u32 = 1020;
+
+const GICD_CTLR: u64 = 0x0;
+/// The distributor's type register.
+pub const GICD_TYPER: u64 = 0x4;
+const GICR_WAKER: u64 = 0x14;
+/// From the redistributor to its frame of private interrupts.
+const SGI_FRAME: u64 = 0x1_0000;
+
+/// Offsets of registers with one bit for each interrupt, the same in the distributor and the frame of private interrupts.
+const IGROUPR: u64 = 0x80;
+const ISENABLER: u64 = 0x100;
+const ICENABLER: u64 = 0x180;
+/// Set-pending registers.
+pub const ISPENDR: u64 = 0x200;
+const ICPENDR: u64 = 0x280;
+const ICACTIVER: u64 = 0x380;
+const IPRIORITYR: u64 = 0x400;
+const ICFGR: u64 = 0xc00;
+
+/// GICD_CTLR with one security state, or as non-secure software sees two: ARE, group 1 enabled; in both places it may be.
+const ENABLE: u32 = 1 << 4 | 1 << 1 | 1;
+const RWP: u32 = 1 << 31;
+
+/// How often a bit is asked for that the hardware will set or clear.
+const PATIENCE: u32 = 10_000;
+
+/// Where the interrupt controller is.
+#[derive(Clone, Copy, Debug)]
+pub struct Gic {
+    /// Address of the distributor.
+    pub distributor: u64,
+    /// Address of the redistributor.
+    pub redistributor: u64,
+}
+
+impl Gic {
+    /// Brings all of it into a known state, whatever was done to it before: nothing pending, active or enabled.
+    pub fn start(&self) {
+        write32(self.distributor + GICD_CTLR, 0);
+        self.wait_for_distributor();
+        write32(self.redistributor + GICR_WAKER, 0);
+        for _ in 0..PATIENCE {
+            if read32(self.redistributor + GICR_WAKER) & 1 << 2 == 0 {
+                break;
+            }
+        }
+        let lines = (read32(self.distributor + GICD_TYPER) & 0x1f) + 1;
+        self.clear(self.redistributor + SGI_FRAME, 0);
+        for bank in 1..u64::from(lines) {
+            self.clear(self.distributor, bank);
+        }
+        write32(self.distributor + GICD_CTLR, ENABLE);
+        self.wait_for_distributor();
+        start_cpu_interface();
+    }
+
+    /// 32 interrupts: group 1, middle priority, level-triggered, disabled.
+    fn clear(&self, frame: u64, bank: u64) {
+        for (register, value) in
+            [(ICENABLER, u32::MAX), (ICPENDR, u32::MAX), (ICACTIVER, u32::MAX), (IGROUPR, u32::MAX)]
+        {
+            write32(frame + register + 4 * bank, value);
+        }
+        for word in 0..8 {
+            write32(frame + IPRIORITYR + 32 * bank + 4 * word, 0xa0a0_a0a0);
+        }
+        for word in 0..2 {
+            write32(frame + ICFGR + 8 * bank + 4 * word, 0);
+        }
+    }
+
+    fn wait_for_distributor(&self) {
+        for _ in 0..PATIENCE {
+            if read32(self.distributor + GICD_CTLR) & RWP == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The frame with the bits of `interrupt`, their word's offset and the bit in it.
+    fn bit(&self, interrupt: u32) -> (u64, u64, u32) {
+        let frame = if interrupt < 32 { self.redistributor + SGI_FRAME } else { self.distributor };
+        (frame, u64::from(interrupt / 32 * 4), 1 << (interrupt % 32))
+    }
+
+    /// Lets an interrupt through.
+    pub fn enable(&self, interrupt: u32) {
+        let (frame, word, bit) = self.bit(interrupt);
+        write32(frame + ISENABLER + word, bit);
+        barrier();
+    }
+
+    /// Keeps an interrupt back.
+    pub fn disable(&self, interrupt: u32) {
+        let (frame, word, bit) = self.bit(interrupt);
+        write32(frame + ICENABLER + word, bit);
+        barrier();
+    }
+
+    /// Whether an interrupt is pending, by the distributor's account.
+    pub fn is_pending(&self, interrupt: u32) -> bool {
+        let (frame, word, bit) = self.bit(interrupt);
+        read32(frame + ISPENDR + word) & bit != 0
+    }
+}
+
+/// Interrupts of every priority, and one end for each.
+fn start_cpu_interface() {
+    write!("S3_0_C12_C12_5", read!("S3_0_C12_C12_5") | 1); // ICC_SRE_EL1.SRE
+    write!("S3_0_C12_C12_4", 0); // ICC_CTLR_EL1.EOImode
+    write!("S3_0_C4_C6_0", 0xff); // ICC_PMR_EL1
+    write!("S3_0_C12_C12_3", 0); // ICC_BPR1_EL1
+    write!("S3_0_C12_C12_7", 1); // ICC_IGRPEN1_EL1
+}
+
+/// Takes the most urgent interrupt.
+pub fn acknowledge() -> u32 {
+    let interrupt = read!("S3_0_C12_C12_0"); // ICC_IAR1_EL1
+    barrier();
+    interrupt as u32 & 0xff_ffff
+}
+
+/// Is done with an interrupt.
+pub fn end(interrupt: u32) {
+    write!("S3_0_C12_C12_1", interrupt.into()); // ICC_EOIR1_EL1
+}
+
+/// Sends software-generated interrupts as ICC_SGI1R_EL1 has it.
+pub fn send(value: u64) {
+    write!("S3_0_C12_C11_5", value);
+}
+
+/// The value that sends `interrupt` to this CPU, the only one, with affinity 0.
+pub const fn to_self(interrupt: u64) -> u64 {
+    interrupt << 24 | 1
+}
+
+/// The value that sends `interrupt` to all other CPUs.
+pub const fn to_others(interrupt: u64) -> u64 {
+    interrupt << 24 | 1 << 40
+}

@@ -1,0 +1,32 @@
+//! Ends that the guest does not survive, and that the hypervisor must.
+
+use crate::console::say;
+use crate::machine::Machine;
+use crate::registers::write;
+use core::arch::asm;
+use smccc::{Hvc, psci};
+
+/// Where nothing is.
+const NOWHERE: u64 = 0x10_0000;
+
+/// Crashes; what the word `how=` says.
+pub fn run(machine: &Machine) {
+    let how = machine.word("how").unwrap_or("zero");
+    say!("crash {how}");
+    // With vectors in the void, every exception leads to the next: the CPU never comes back, and can be stopped only.
+    if !matches!(how, "zero" | "cpu") {
+        write!("vbar_el1", NOWHERE);
+    }
+    match how {
+        // SAFETY: never comes back, whatever happens.
+        "zero" => unsafe { asm!("br xzr", options(noreturn)) },
+        // SAFETY: as above.
+        "undefined" => unsafe { asm!("udf #0", "b .", options(noreturn)) },
+        // SAFETY: as above: no access to the stack succeeds.
+        "stack" => unsafe { asm!("msr spsel, #1", "mov sp, #8", "str xzr, [sp]", "b .", options(noreturn)) },
+        // SAFETY: as above.
+        "vbar" => unsafe { asm!("svc #0", "b .", options(noreturn)) },
+        "cpu" => say!("FAIL CPU_OFF came back: {:?}", psci::cpu_off::<Hvc>()),
+        _ => say!("FAIL there is no how={how}"),
+    }
+}

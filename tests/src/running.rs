@@ -1,0 +1,114 @@
+//! A boot while it goes on: what is printed can be waited for, and answered.
+
+use crate::outcome::Outcome;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often the log is looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A machine that runs. Its time is limited from outside, so that no wait here needs a limit.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    begin: Instant,
+    log: PathBuf,
+    /// Bytes of the log up to the end of what was waited for last.
+    seen: usize,
+}
+
+impl Running {
+    pub(crate) fn new(mut child: Child, log: PathBuf) -> Self {
+        let input = child.stdin.take();
+        Self { child, input, begin: Instant::now(), log, seen: 0 }
+    }
+
+    /// Waits until `text` is printed, after what was waited for before.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) {
+        loop {
+            // The end is asked for first: what is printed before it is in the log then.
+            let ended = self.child.try_wait().expect("a child can be asked for its state").is_some();
+            let printed = fs::read(&self.log).expect("the log can be read");
+            if let Some(start) = find(&printed[self.seen..], text.as_bytes()) {
+                self.seen += start + text.len();
+                return;
+            }
+            if ended {
+                self.outcome().fail(&format!("ended without {text:?}"));
+            }
+            sleep(INTERVAL);
+        }
+    }
+
+    /// Types `text` on the console.
+    #[track_caller]
+    pub fn send(&mut self, text: &str) {
+        let input = self.input.as_mut().expect("the console has an input");
+        if let Err(error) = input.write_all(text.as_bytes()).and_then(|()| input.flush()) {
+            self.outcome().fail(&format!("cannot type {text:?}: {error}"));
+        }
+    }
+
+    /// Ends a machine that does not end by itself.
+    pub fn stop(mut self) -> Outcome {
+        // What runs is timeout, which hands the signal on.
+        let stopped = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(stopped.is_ok_and(|status| status.success()), "a child that was not waited for can be sent a signal");
+        self.outcome()
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Outcome {
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let status = self.child.wait().expect("a child can be waited for");
+        let console = String::from_utf8_lossy(&fs::read(&self.log).expect("the log can be read")).into_owned();
+        Outcome { console, status, took: self.begin.elapsed(), log: self.log.clone() }
+    }
+}
+
+/// Where `wanted` starts in `bytes`.
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Running;
+    use std::fs::File;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::process::{Command, Stdio};
+
+    /// A shell in the place of a machine, and of its log a file named after the test.
+    fn shell(name: &str, script: &str) -> Running {
+        let log = crate::boot::log_directory().join(format!("running.{name}.log"));
+        let output = File::create(&log).expect("the log can be written");
+        let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(output).spawn();
+        Running::new(child.expect("sh can be run"), log)
+    }
+
+    #[test]
+    fn an_answer_comes_after_the_question() {
+        let mut running = shell("answer", "printf 'name? '; read name; echo hello $name; exit 3");
+        running.expect("name? ");
+        running.send("you\n");
+        running.expect("hello you");
+        assert_eq!(running.finish().status.code(), Some(3));
+    }
+
+    #[test]
+    fn what_was_printed_once_is_found_once() {
+        let mut running = shell("once", "echo one two one");
+        running.expect("one");
+        running.expect("one");
+        assert!(catch_unwind(AssertUnwindSafe(|| running.expect("one"))).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! Our own guest: what it finds, what it may do to its machine, and how often it may start again.
+
+use lacuna_tests::{Boot, Outcome, own_guest};
+use std::time::Duration;
+
+/// The self-tests have boots of their own.
+const BOOTARGS: &str = "selftest=off";
+
+/// How long a guest may take that tries tens of thousands of accesses.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn with_guest(words: &str) -> Boot {
+    Boot::virt().memory("2G").bootargs(BOOTARGS).guest(own_guest(words)).within(LIMIT)
+}
+
+/// Expects that the guest came to its own end, and found nothing wrong.
+#[track_caller]
+fn expect_good_end(outcome: &Outcome) {
+    outcome.expect_quiet_end();
+    let lines = outcome.guest_lines("domU1");
+    if let Some(line) = lines.iter().find(|line| line.starts_with("guest: FAIL") || line.starts_with("guest: panic")) {
+        outcome.fail(&format!("the guest says {line:?}"));
+    }
+    outcome.expect_line("guest: end");
+}
+
+#[test]
+fn it_finds_the_memory_that_it_was_given() {
+    let outcome = with_guest("mode=hello").run();
+    expect_good_end(&outcome);
+    outcome.expect_line("guest: memory [0x40000000, 0x50000000)");
+    outcome.expect_line("guest: uart 0x22000000");
+    outcome.expect_line("guest: gic distributor 0x3001000 redistributor 0x3020000");
+}
+
+#[test]
+fn whatever_it_does_the_architecture_answers() {
+    let outcome = with_guest("mode=bad").run();
+    expect_good_end(&outcome);
+    outcome.expect_line(" passed, 0 failed");
+}
+
+#[test]
+fn it_is_interrupted_by_what_is_typed() {
+    let mut running = with_guest("mode=echo").start();
+    running.expect("guest: echo, until quit");
+    running.send("the quick brown fox\n");
+    running.expect("guest: echo the quick brown fox");
+    running.send("quit\n");
+    expect_good_end(&running.finish());
+}
