@@ -11,7 +11,6 @@ use crate::console;
 use crate::guest::device::vgic;
 use crate::guest::domain::Devices;
 use crate::guest::exit::faults::Refusal;
-use crate::guest::exit::keyboard;
 use crate::guest::exit::mmio::{Abort, FaultRegisters, Request, Size};
 use crate::guest::exit::vcpu::{INSTRUCTION_BYTES, Next, Vcpu};
 use crate::guest::layout;
@@ -103,7 +102,12 @@ impl Vcpu<'_> {
                 devices.resample_timers(self.index, &mut self.lists);
                 Ok(devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?.value)
             }
-            Device::Uart(offset) => self.read_uart(&mut devices, offset, size),
+            Device::Uart(offset) => {
+                let value = self.read_uart(&mut devices, offset, size)?;
+                drop(devices);
+                self.listen();
+                Ok(value)
+            }
         }
     }
 
@@ -113,7 +117,6 @@ impl Vcpu<'_> {
         let value = uart.read(offset, size)?;
         // There is no other vCPU to kick.
         let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
-        keyboard::listen();
         Ok(value)
     }
 
@@ -123,7 +126,6 @@ impl Vcpu<'_> {
         let sent = uart.write(offset, size, value)?;
         // There is no other vCPU to kick.
         let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
-        keyboard::listen();
         if let Some(byte) = sent {
             console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
         }
@@ -143,7 +145,11 @@ impl Vcpu<'_> {
                 devices.resample_timers(self.index, &mut self.lists);
                 devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?;
             }
-            Device::Uart(offset) => self.write_uart(&mut devices, offset, size, value)?,
+            Device::Uart(offset) => {
+                self.write_uart(&mut devices, offset, size, value)?;
+                drop(devices);
+                self.listen();
+            }
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What is typed, and who gets it.
 //!
 //! Keys come by the console's interrupt. They are the guest's or the hypervisor's, as [`crate::terminal`] says; the
-//! hypervisor's are commands. As long as a guest has no room for more, the UART keeps what is typed.
+//! hypervisor's are commands. What a guest has no room for waits here, so that the keyboard can be taken from a guest
+//! that takes no keys. Once there is no room here either, the UART keeps what is typed.
 
 use crate::arch::aarch64::el1;
 use crate::console::{self, Keyboard};
@@ -16,11 +17,14 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use lacuna_boot::GuestFrame;
 use spin::mutex::SpinMutex;
 
+/// Keys that can wait for a guest: many more than somebody types before giving up on it.
+const HELD: usize = 256;
+
 /// Who gets what is typed, and what the guest had no room for.
-static INPUT: SpinMutex<(Input, ArrayVec<u8, PRESSES>)> =
+static INPUT: SpinMutex<(Input, ArrayVec<u8, HELD>)> =
     SpinMutex::new((Input::new(0, Focus::Hypervisor), ArrayVec::new_const()));
 
-/// Whether the UART's interrupt is off because a guest had no room.
+/// Whether keys wait for a guest.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Has the keyboard be the guest `number`'s, of `guests`, at first.
@@ -40,35 +44,50 @@ pub fn stop() {
     console::set_keyboard(Keyboard::Deaf);
 }
 
-/// Listens again, if that had to wait for room in a guest.
-#[inline]
-pub fn listen() {
-    if WAITING.load(Ordering::Relaxed) {
-        WAITING.store(false, Ordering::Relaxed);
-        console::set_keyboard(Keyboard::Heard);
-    }
-}
-
 impl Vcpu<'_> {
+    /// Goes on with what had to wait for room in the guest, whose UART may have some after each access.
+    #[inline]
+    pub(super) fn listen(&mut self) {
+        if WAITING.load(Ordering::Relaxed) {
+            self.listen_again();
+        }
+    }
+
+    /// Hands over what is held, and listens again once that is done. What is held may be all that was typed, so that no
+    /// interrupt would ever ask for it.
+    #[cold]
+    fn listen_again(&mut self) {
+        if self.hand_over(&mut INPUT.lock().1).is_ok() {
+            WAITING.store(false, Ordering::Relaxed);
+            console::set_keyboard(Keyboard::Heard);
+        }
+    }
+
+    /// Gives the guest the keys that it has not got yet, in order.
+    fn hand_over(&mut self, held: &mut ArrayVec<u8, HELD>) -> Result<(), Full> {
+        while let Some(key) = held.first() {
+            self.type_in(*key)?;
+            held.remove(0);
+        }
+        Ok(())
+    }
+
     /// Takes what was typed.
     pub(super) fn keys(&mut self, frame: &GuestFrame) -> Next {
         loop {
             let mut input = INPUT.lock();
             let (input, held) = &mut *input;
-            while let Some(key) = held.first() {
-                if self.type_in(*key).is_err() {
-                    WAITING.store(true, Ordering::Relaxed);
-                    console::set_keyboard(Keyboard::Deaf);
-                    return Next::Resume;
-                }
-                held.remove(0);
+            WAITING.store(self.hand_over(held).is_err(), Ordering::Relaxed);
+            if held.remaining_capacity() < PRESSES {
+                console::set_keyboard(Keyboard::Deaf);
+                return Next::Resume;
             }
             let Some(key) = console::key() else { return Next::Resume };
             match input.press(key) {
                 Key::Held => (),
                 Key::Switched(Focus::Hypervisor) => println!("lacuna: keyboard: hypervisor (h for help)"),
                 Key::Switched(Focus::Guest(_)) => println!("lacuna: keyboard: {}", self.domain.name()),
-                Key::To(Focus::Guest(_), keys) => *held = keys,
+                Key::To(Focus::Guest(_), keys) => held.extend(keys),
                 Key::To(Focus::Hypervisor, keys) => {
                     if keys.iter().any(|key| self.command(frame, *key) == Next::Leave) {
                         return Next::Leave;
