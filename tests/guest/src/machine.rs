@@ -14,6 +14,7 @@ const BANKS: usize = 8;
 pub struct Machine {
     /// The tree's bytes.
     pub tree: Range<u64>,
+    fdt: Fdt<'static>,
     /// The command line.
     pub bootargs: &'static str,
     banks: [(u64, u64); BANKS],
@@ -44,6 +45,7 @@ impl Machine {
         let ramdisk = number("linux,initrd-start").zip(number("linux,initrd-end"));
         let mut machine = Self {
             tree: address..address + u64::from(size),
+            fdt,
             bootargs: chosen.and_then(|chosen| chosen.property("bootargs")?.as_str()).unwrap_or_default(),
             banks: [(0, 0); BANKS],
             count: 0,
@@ -64,6 +66,11 @@ impl Machine {
     /// RAM.
     pub fn banks(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.banks[..self.count].iter().map(|(start, size)| *start..start + size)
+    }
+
+    /// Calls `act` with the name of each child of the tree's root.
+    pub fn each_node(&self, act: impl FnMut(&str)) {
+        self.fdt.find_node("/").into_iter().flat_map(FdtNode::children).map(|node| node.name).for_each(act);
     }
 
     /// The value of the word `key=value` on the command line.

@@ -1,160 +1,185 @@
-//! Guests as device trees may describe them, and what is refused.
+//! Guests in the device tree: what of Xen's bindings is followed, warned about or refused.
 
-use lacuna_tests::{Boot, Guest, Outcome, made_file, own_guest, own_guest_file};
+use crate::small_guest::{expect_good_end, expect_refusal, hello, hello_with, run, small};
+use lacuna_tests::{Boot, Guest, image_bytes, image_file, made_file};
+use std::path::PathBuf;
 use std::process::Command;
 
-fn hello() -> Guest {
-    own_guest("mode=hello").memory("64M")
+/// Our guest.
+const GUEST: &str = "LACUNA_GUEST";
+
+#[test]
+fn more_cpus_than_there_can_be_are_refused() {
+    expect_refusal(hello_with("cpus = <2>;"), "/chosen/domU1 asks for 2 CPUs, this version gives a guest 1");
 }
 
-/// Boots our guest in a tree with `source` laid over `/chosen`.
-fn with(source: &str) -> Outcome {
-    Boot::virt().guest(hello().chosen(source)).run()
+#[test]
+fn what_nobody_knows_and_what_changes_nothing_is_named() {
+    let outcome = run(hello_with("colour = \"red\"; xen,enhanced; garden { shed; };"));
+    outcome.expect_line("lacuna: warning: colour of /chosen/domU1 is unknown: ignored");
+    outcome
+        .expect_line("lacuna: warning: xen,enhanced of /chosen/domU1 is ignored: there are none of Xen's interfaces");
+    outcome.expect_line("lacuna: warning: /chosen/domU1/garden is of an unknown kind: ignored");
 }
 
-/// Expects that the guest found `lines`, and ended the machine.
-#[track_caller]
-fn expect_hello(outcome: &Outcome, lines: &[&str]) {
+#[test]
+fn a_guest_that_wants_a_device_is_refused() {
+    let words = "passthrough of /chosen/domU1 is not supported: no device can be given to a guest";
+    expect_refusal(hello_with("passthrough = \"enabled\";"), words);
+}
+
+#[test]
+fn without_a_uart_it_runs_in_silence() {
+    let outcome = Boot::virt().guest(hello_with("/delete-property/ vpl011;")).run();
     outcome.expect_quiet_end();
-    outcome.expect_line("(domU1) guest: end");
-    lines.iter().for_each(|line| outcome.expect_line(line));
+    outcome.expect_line("lacuna: domU1: switched off, free_kib=");
+    assert_eq!(outcome.guest_lines("domU1"), [""; 0]);
 }
 
 #[test]
-fn memory_may_have_one_cell() {
-    expect_hello(&with("domU1 { memory = <0x8000>; };"), &["guest: memory [0x40000000, 0x42000000)"]);
-}
-
-#[test]
-fn static_memory_is_found_where_all_guests_find_theirs() {
-    let outcome = with("domU1 { xen,static-mem = <0 0x60000000 0 0x2000000 0 0x70000000 0 0x2000000>; };");
-    expect_hello(&outcome, &["guest: memory [0x40000000, 0x44000000)"]);
-}
-
-#[test]
-fn directly_mapped_memory_is_where_the_machine_has_it() {
-    let outcome = with("domU1 { direct-map; xen,static-mem = <0 0x60000000 0 0x2000000 0 0x70000000 0 0x2000000>; };");
-    let memory = ["guest: memory [0x60000000, 0x62000000)", "guest: memory [0x70000000, 0x72000000)"];
-    expect_hello(&outcome, &memory);
-}
-
-#[test]
-fn what_nobody_knows_is_told_by_name() {
-    let outcome = with("domU1 { frobnicate = <1>; };");
-    expect_hello(&outcome, &["lacuna: warning: frobnicate of /chosen/domU1 is unknown: ignored"]);
-}
-
-#[test]
-fn accesses_to_nothing_may_read_as_ones() {
-    let guest = own_guest("mode=holes").memory("64M").chosen("domU1 { trap-unmapped-accesses = <0>; };");
-    let outcome = Boot::virt().guest(guest).run();
-    expect_hello(&outcome, &["guest: hole ldr x 0xffffffffffffffff", "guest: hole str x is lost"]);
-}
-
-#[test]
-fn modules_that_say_nothing_go_by_their_order() {
-    let old = "compatible = \"xen,linux-zimage\", \"xen,multiboot-module\";";
-    expect_hello(&with(&format!("domU1 {{ module@50000000 {{ {old} }}; }};")), &[]);
-    expect_hello(&with("domU1 { module@50000000 { compatible = \"multiboot,module\"; }; };"), &[]);
-}
-
-#[test]
-fn the_first_of_two_guests_is_started_and_the_other_named() {
-    let outcome = Boot::virt().guest(hello()).guest(hello()).run();
-    expect_hello(&outcome, &["/chosen/domU2: more than one guest is not supported yet: not started"]);
-}
-
-#[test]
-fn xens_command_line_is_ours_where_we_have_none() {
-    let outcome = with("xen,xen-bootargs = \"console=dtuart sched=null loglevel=info bootscrub=0\";");
-    expect_hello(&outcome, &["lacuna: warning: unknown on the command line: console=dtuart sched=null bootscrub=0"]);
-}
-
-#[test]
-fn self_tests_run_beside_a_guest_if_asked_for() {
-    let outcome = Boot::virt().guest(hello().hypervisor_bootargs("selftest=pdx")).run();
-    outcome.expect_pass();
-    expect_hello(&outcome, &[]);
-    assert!(!with("").console.contains("KTAP"), "self-tests ran though nobody asked");
-}
-
-#[test]
-fn a_guest_without_a_uart_runs_in_silence() {
-    let outcome =
-        Boot::virt().guest(own_guest("mode=hello").memory("64M").chosen("domU1 { /delete-property/ vpl011; };"));
-    let outcome = outcome.run();
-    outcome.expect_quiet_end();
-    assert!(!outcome.console.contains("(domU1)"), "it has a UART");
-}
-
-#[test]
-fn a_kernel_packed_by_gzip_is_unpacked() {
-    let output = Command::new("gzip").arg("-9c").arg(own_guest_file()).output().expect("gzip can be run");
-    let packed = made_file("gz", &output.stdout);
-    let outcome = Boot::virt().guest(Guest::new(&packed).bootargs("mode=hello").memory("64M")).run();
-    expect_hello(&outcome, &[]);
-
-    let cut = made_file("cut.gz", &output.stdout[..output.stdout.len() / 2]);
-    let outcome = Boot::virt().guest(Guest::new(&cut).memory("64M")).run();
-    outcome.expect_fatal("domU1: /chosen/domU1/module@50000000: kernel: gzip data is cut short");
-}
-
-#[test]
-fn what_cannot_be_is_refused_by_name() {
-    for (source, refusal) in [
-        ("domU1 { cpus = <2>; };", "/chosen/domU1 asks for 2 CPUs, this version gives a guest 1"),
-        ("domU1 { /delete-property/ memory; };", "/chosen/domU1 has no memory"),
-        ("domU1 { memory = <0 0>; };", "/chosen/domU1"),
-        ("domU1 { direct-map; };", "/chosen/domU1 has direct-map without xen,static-mem"),
-        ("domU1 { passthrough = \"enabled\"; };", "passthrough"),
-        (
-            "domU1 { xen,static-mem = <0 0x60000000 0 0x2000000>; };",
-            "xen,static-mem of /chosen/domU1 is 0x2000000 bytes, its memory 0x4000000",
-        ),
-        (
-            "domU1 { xen,static-mem = <0 0x40200000 0 0x4000000>; };",
-            "xen,static-mem of /chosen/domU1 [0x40200000, 0x44200000) overlaps image [0x40200000, ",
-        ),
-        (
-            "domU1 { xen,static-mem = <0 0x4e000000 0 0x4000000>; };",
-            "module /chosen/domU1/module@50000000 [0x50000000, ",
-        ),
-        ("domU1 { module@50000000 { compatible = \"multiboot,ramdisk\", \"multiboot,module\"; }; };", "kernel"),
-        (
-            "domU1 { module@50000000 { reg = <0x0 0x10000000 0x0 0x1000>; }; };",
-            "module /chosen/domU1/module@50000000 [0x10000000, 0x10001000) lies outside RAM",
-        ),
-        ("domU1 { memory = <0 0x300000>; };", "domU1: 3.0 GiB of guest RAM do not fit into 1.9 GiB of free memory"),
+fn accesses_to_nothing_can_be_told_to_read_as_ones() {
+    let guest = small("mode=holes").chosen("domU1 { trap-unmapped-accesses = <0>; };");
+    let outcome = run(guest);
+    for line in [
+        "hole ldrb 0xff",
+        "hole ldrh 0xffff",
+        "hole ldr w 0xffffffff",
+        "hole ldr x 0xffffffffffffffff",
+        "hole ldrsh w 0xffffffff",
+        "hole str x is lost",
     ] {
-        let outcome = with(source);
-        outcome.expect_fatal(refusal);
+        assert!(outcome.guest_lines("domU1").contains(&format!("guest: {line}").as_str()), "no line {line:?}");
     }
 }
 
 #[test]
-fn what_is_no_kernel_is_refused_by_what_it_looks_like() {
-    let program = std::env::current_exe().and_then(std::fs::read).expect("this program is a file");
-    let small = made_file("elf", &program[..1 << 16]);
-    let outcome = Boot::virt().guest(Guest::new(&small).memory("64M")).run();
-    outcome.expect_fatal("kernel is no arm64 Image: it looks like an ELF file");
+fn accesses_to_nothing_abort_if_nothing_is_said() {
+    let outcome = run(small("mode=holes"));
+    outcome.expect_line("guest: hole ldrb vector 0, ESR 0x96000010 (class 0x25), FAR 0x22001000");
 }
 
 #[test]
-fn a_ramdisk_that_does_not_fit_is_refused_with_numbers() {
-    let large = made_file("ramdisk", &vec![0; 20 << 20]);
-    let outcome = Boot::virt().guest(own_guest("mode=hello").memory("16M").ramdisk(&large)).run();
-    outcome.expect_fatal("domU1: ramdisk of 20.0 MiB does not fit into 16.0 MiB of RAM beside kernel [0x40000000, ");
+fn of_two_guests_the_first_is_started() {
+    let outcome = Boot::virt().guest(hello().name("first")).guest(hello().name("second")).run();
+    outcome.expect_quiet_end();
+    outcome.expect_line("lacuna: warning: /chosen/second: more than one guest is not supported yet: not started");
+    outcome.expect_line("(first) guest: end");
+    assert_eq!(outcome.guest_lines("second"), [""; 0]);
 }
 
 #[test]
-fn a_machine_without_a_gicv3_has_no_guests() {
-    let outcome = Boot::virt().option("-M", "gic-version=2").guest(hello()).run();
-    outcome.expect_fatal("/chosen/domU1 cannot be started: the device tree has no usable GICv3");
+fn two_guests_may_share_a_kernel() {
+    let node = format!(
+        "domU2 {{ compatible = \"xen,domain\"; #address-cells = <1>; #size-cells = <1>; memory = <0x4000>; cpus = <1>;
+            module@50000000 {{ compatible = \"multiboot,kernel\", \"multiboot,module\"; reg = <0x50000000 {}>; }}; }};",
+        image_bytes(GUEST)
+    );
+    run(hello().chosen(&node)).expect_line("/chosen/domU2: more than one guest is not supported yet");
 }
 
 #[test]
-fn an_image_for_an_mpu_says_that_it_starts_no_guest() {
-    let outcome = Boot::virt().mpu_image("pmsa-regions=32").guest(hello()).run();
-    outcome.expect_line("lacuna: error: /chosen/domU1 is not started: guests need an MMU at EL2");
-    outcome.expect_failing_status();
+fn a_guest_that_is_disabled_is_not_started() {
+    let outcome = Boot::virt().bootargs("selftest=off").guest(hello_with("status = \"disabled\";")).run();
+    outcome.expect_quiet_end();
+    outcome.expect_line("lacuna: warning: /chosen/domU1 is disabled: not started");
+    assert_eq!(outcome.guest_lines("domU1"), [""; 0]);
+}
+
+#[test]
+fn the_hypervisors_words_are_its_own_and_unknown_ones_are_told_in_one_line() {
+    let outcome = run(hello().hypervisor_bootargs("loglevel=warn console=dtuart sync_console"));
+    outcome.expect_line("lacuna: warning: unknown on the command line: console=dtuart sync_console");
+    outcome.expect_line("guest: bootargs \"mode=hello\"");
+    assert!(!outcome.console.contains("pdx     "), "a report for people was printed at loglevel=warn");
+}
+
+/// Our guest and a ramdisk, whose nodes say of themselves what is given here.
+fn with_modules(kernel: &str, ramdisk: &str) -> Guest {
+    let source = format!(
+        "domU1 {{ module@50000000 {{ compatible = {kernel}; }}; module@50200000 {{ compatible = {ramdisk}; }}; }};"
+    );
+    hello().ramdisk(&made_file("ramdisk", &[0x5a; 4096])).chosen(&source)
+}
+
+#[test]
+fn of_modules_that_say_nothing_the_first_is_the_kernel_and_the_second_the_ramdisk() {
+    run(with_modules("\"multiboot,module\"", "\"multiboot,module\"")).expect_line("guest: ramdisk [");
+}
+
+#[test]
+fn the_old_names_of_modules_are_known() {
+    let kernel = "\"xen,linux-zimage\", \"xen,multiboot-module\"";
+    let ramdisk = "\"xen,linux-initrd\", \"xen,multiboot-module\"";
+    run(with_modules(kernel, ramdisk)).expect_line("guest: ramdisk [");
+}
+
+/// A device tree with these children of the root, as a blob in a file.
+fn compiled(children: &str) -> PathBuf {
+    let header = "/dts-v1/; / { #address-cells = <2>; #size-cells = <2>;";
+    let source = made_file("part.dts", format!("{header} {children} }};").as_bytes());
+    let blob = source.with_extension("dtb");
+    let status = Command::new("dtc").args(["-q", "-O", "dtb", "-o"]).args([&blob, &source]).status();
+    assert!(status.is_ok_and(|status| status.success()), "dtc compiles {children}");
+    blob
+}
+
+#[test]
+fn a_part_of_a_device_tree_is_added_to_its_own() {
+    let part = "chosen { bootargs = \"mode=hello from the part\"; }; passthrough { ranges; light { dim; }; };";
+    let guest = hello().device_tree(&compiled(part));
+    let guest = guest.chosen("domU1 { module@50000000 { /delete-property/ bootargs; }; };");
+    let outcome = run(guest);
+    outcome.expect_line("guest: bootargs \"mode=hello from the part\"");
+    outcome.expect_line("guest: node passthrough");
+}
+
+#[test]
+fn a_part_of_a_device_tree_with_a_device_of_the_machine_is_refused() {
+    let part = "passthrough { ranges; serial@9000000 { xen,path = \"/pl011@9000000\"; }; };";
+    let words = "/passthrough/serial@9000000 has xen,path, but no devices are assigned to guests";
+    expect_refusal(hello().device_tree(&compiled(part)), words);
+}
+
+#[test]
+fn a_part_of_a_device_tree_that_is_none_is_refused() {
+    let words = "domU1: multiboot,device-tree: not a device tree: it starts with 0x6e6f7420";
+    expect_refusal(hello().device_tree(&made_file("part", &b"not a tree ".repeat(10))), words);
+}
+
+/// The guests of Xen's documentation (docs/misc/arm/device-tree/booting.txt), with addresses and sizes in these cells.
+fn documented(address: &str, size: u32) -> String {
+    let cells = if address.is_empty() { 1 } else { 2 };
+    let module = |kind, start: u64, rest| {
+        format!(
+            "module@{start:x} {{ compatible = \"multiboot,{kind}\", \"multiboot,module\";
+                reg = <{address} {start:#x} {}0xffffff>; {rest} }};",
+            if size == 2 { "0 " } else { "" }
+        )
+    };
+    let guest = |name, memory, kernel, ramdisk| {
+        format!(
+            "{name} {{ compatible = \"xen,domain\"; #address-cells = <{cells}>; #size-cells = <{size}>;
+                memory = <0 {memory:#x}>; cpus = <1>; vpl011; {} {} }};",
+            module("kernel", kernel, "bootargs = \"console=ttyAMA0\";"),
+            module("ramdisk", ramdisk, "")
+        )
+    };
+    let first = guest("domU1", 0x2_0000, 0x4a00_0000, 0x4b00_0000);
+    let second = guest("domU2", 0x1_0000, 0x4c00_0000, 0x4d00_0000);
+    format!("xen,xen-bootargs = \"console=dtuart\"; {first} {second}")
+}
+
+#[test]
+fn the_example_of_xens_documentation_boots_in_any_cells() {
+    for (address, size) in [("0", 1), ("", 1), ("0", 2), ("", 2)] {
+        let mut kernel = image_file(GUEST, "img").into_os_string();
+        kernel.push("@0x4a000000");
+        let guest = Guest::new(kernel.as_ref()).chosen("/delete-node/ domU1;").chosen(&documented(address, size));
+        let outcome = Boot::virt().guest(guest).run();
+        expect_good_end(&outcome);
+        outcome.expect_line("guest: memory [0x40000000, 0x48000000)");
+        outcome.expect_line("guest: bootargs \"console=ttyAMA0\"");
+        outcome.expect_line("guest: ramdisk [");
+        outcome.expect_line("/chosen/domU2: more than one guest is not supported yet");
+    }
 }

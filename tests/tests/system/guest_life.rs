@@ -20,8 +20,8 @@ fn versal(words: &str) -> Boot {
     with_guest(Boot::versal().memory("4G"), words)
 }
 
-/// Expects that a guest starts with nothing but zeros each time, that all memory is free again in between, and that it is
-/// switched off when somebody says so.
+/// Expects that a guest starts with nothing but zeros each time, that all memory is free again in between, and that it
+/// is switched off when somebody says so.
 #[track_caller]
 fn expect_many_lives(boot: Boot) {
     let mut running = boot.start();
@@ -93,32 +93,4 @@ fn a_jump_to_nowhere_is_told_and_its_own_to_handle() {
         "domU1: vCPU 0 at 0x0: instruction fetch, translation fault: 0x0 is 0x3001000 bytes below the GIC",
     );
     outcome.expect_line("guest: panic: unexpected exception: ");
-}
-
-#[test]
-fn a_line_longer_than_any_fifo_arrives_whole() {
-    let line: String = ('a'..='z').cycle().take(200).collect();
-    let mut running = virt("mode=echo").start();
-    running.expect("guest: echo, until quit");
-    running.send(&format!("{line}\n"));
-    running.expect(&format!("guest: echo {line}"));
-    running.send("quit\n");
-    running.finish().expect_quiet_end();
-}
-
-#[test]
-fn the_hypervisor_answers_at_the_keyboard_and_the_guest_goes_on() {
-    let mut running = virt("mode=echo").start();
-    running.expect("guest: echo, until quit");
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: hypervisor");
-    running.send("hsimx");
-    running.expect("Ctrl-A three times gives the keyboard to domU1");
-    running.expect("lacuna: domU1: vCPU 0 at 0x4");
-    running.expect("lacuna: interrupt 32: idle, enabled");
-    running.expect("16.0 MiB of RAM in 0 x 1 GiB, 8 x 2 MiB");
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: domU1");
-    running.send("quit\n");
-    running.finish().expect_quiet_end();
 }

@@ -1,6 +1,7 @@
 //! Our own guest: what it finds, what it may do to its machine, and how often it may start again.
 
-use lacuna_tests::{Boot, Outcome, own_guest};
+use crate::small_guest::expect_good_end;
+use lacuna_tests::{Boot, own_guest};
 use std::time::Duration;
 
 /// The self-tests have boots of their own.
@@ -11,17 +12,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 fn with_guest(words: &str) -> Boot {
     Boot::virt().memory("2G").bootargs(BOOTARGS).guest(own_guest(words)).within(LIMIT)
-}
-
-/// Expects that the guest came to its own end, and found nothing wrong.
-#[track_caller]
-fn expect_good_end(outcome: &Outcome) {
-    outcome.expect_quiet_end();
-    let lines = outcome.guest_lines("domU1");
-    if let Some(line) = lines.iter().find(|line| line.starts_with("guest: FAIL") || line.starts_with("guest: panic")) {
-        outcome.fail(&format!("the guest says {line:?}"));
-    }
-    outcome.expect_line("guest: end");
 }
 
 #[test]

@@ -19,5 +19,6 @@ pub fn run(machine: &Machine) {
     if let Some(gic) = machine.gic {
         say!("gic distributor {:#x} redistributor {:#x}", gic.distributor, gic.redistributor);
     }
+    machine.each_node(|name| say!("node {name}"));
     say!("bootargs {:?}", machine.bootargs);
 }
