@@ -7,7 +7,6 @@ use crate::figures::{Figure, Unit};
 use crate::guest::Guest;
 use crate::outcome::Outcome;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Our guest.
@@ -29,11 +28,6 @@ const LINE: u64 = 64;
 /// Our guest, with `words` on its command line.
 pub fn own_guest(words: &str) -> Guest {
     Guest::new(&image(GUEST)).bootargs(words).memory(GUEST_MEMORY)
-}
-
-/// The file with our guest.
-pub fn own_guest_file() -> PathBuf {
-    image(GUEST)
 }
 
 /// Figures of the guest's, in instructions.

@@ -22,7 +22,7 @@ mod tree;
 
 pub use boot::{Boot, IMAGE_ADDRESS, RAM_START, image_bytes, image_file, made_file, output_directory, repository};
 pub use code::{Code, Instruction};
-pub use costs::{Costs, counted, figures as guest_figures, own_guest, own_guest_file, run_xen};
+pub use costs::{Costs, counted, figures as guest_figures, own_guest, run_xen};
 pub use figures::{Figure, Unit};
 pub use guest::Guest;
 pub use ktap::{Report, ReportError};

@@ -39,7 +39,7 @@ fn an_access_to_nothing_is_told_by_what_is_nearest_and_all_are_counted() {
     let outcome = try_steps(Boot::virt(), "unmapped");
     for words in [
         "1-byte read: 0x0 is 0x3001000 bytes below the GIC distributor [0x3001000, 0x3011000); it takes ",
-        "8-byte write: GICR ends at 0x20000, before offset 0x20000; it takes an external abort",
+        "8-byte write: 0x3040000 is 0x0 bytes past the GIC redistributors [0x3020000, 0x3040000); it takes ",
         "2-byte read: 0x21fff000 is 0x1000 bytes below the PL011 [0x22000000, 0x22001000)",
         "4-byte write: 0x22001000 is 0x0 bytes past the PL011 [0x22000000, 0x22001000)",
         "read by an instruction that is not emulated (a pair, say): 0x41000000 is 0x0 bytes past RAM bank 0 [",

@@ -108,7 +108,8 @@ impl Vcpu<'_> {
     /// An access that a device does not take.
     #[cold]
     pub(super) fn refuse(&mut self, frame: &mut GuestFrame, esr: u64, why: &Refusal) -> Next {
-        if matches!(why, Refusal::Absent) {
+        // Beyond its redistributors is nothing, either.
+        if matches!(why, Refusal::Absent | Refusal::Vgic(vgic::Rejected::Outside { .. })) {
             return self.nothing_there(frame, esr);
         }
         let abort = &Abort::decode(&fault_registers(esr));

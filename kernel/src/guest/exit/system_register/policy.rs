@@ -47,8 +47,6 @@ pub const fn handling(register: SystemRegister, access: Access) -> Handling {
         },
         // Implementation defined control may be none.
         (names::ACTLR_EL1, _) => Handling::ZERO,
-        // The physical timer is the hypervisor's; the guest's has its registers and never fires.
-        (names::CNTP_CTL_EL0 | names::CNTP_CVAL_EL0 | names::CNTP_TVAL_EL0, _) => Handling::ZERO,
         (names::OSLSR_EL1, Access::Read) => Handling::Value(OS_LOCK_OPEN),
         _ if is_debug(register) => Handling::ZERO,
         _ => Handling::Undefined,
@@ -150,13 +148,6 @@ mod tests {
         ];
         for register in absent {
             assert_eq!(both(register), [Handling::Undefined; 2], "{register}");
-        }
-    }
-
-    #[test]
-    fn the_physical_timer_is_there_and_never_fires() {
-        for register in [names::CNTP_CTL_EL0, names::CNTP_CVAL_EL0, names::CNTP_TVAL_EL0] {
-            assert_eq!(both(register), [Handling::ZERO; 2], "{register}");
         }
     }
 }
