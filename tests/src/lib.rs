@@ -27,5 +27,5 @@ pub use figures::{Figure, Unit};
 pub use guest::Guest;
 pub use ktap::{Report, ReportError};
 pub use outcome::{Facts, Outcome};
-pub use running::Running;
+pub use running::{NEXT_KEYBOARD, Running};
 pub use tree::{Cells, Tree};

@@ -8,6 +8,9 @@ use std::process::{Child, ChildStdin, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// What the hypervisor takes as its own of the console's input, and hands the keyboard on for.
+pub const NEXT_KEYBOARD: &str = "\x01\x01\x01";
+
 /// How often the log is looked at.
 const INTERVAL: Duration = Duration::from_millis(20);
 

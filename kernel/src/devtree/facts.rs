@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub gic: Option<Gic>,
     /// The interrupt of the virtual timer, if there is a GIC. Private to each CPU.
     pub virtual_timer: Option<Interrupt>,
+    /// The interrupt of the physical timer that is not Secure, likewise.
+    pub physical_timer: Option<Interrupt>,
     /// The guests to be started, in the order of the tree.
     pub guests: Vec<Guest>,
     /// The hypervisor's command line.

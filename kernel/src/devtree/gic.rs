@@ -57,17 +57,20 @@ pub enum GicError {
     Small { node: String, span: Span },
 }
 
-/// Adds the GIC and the virtual timer's interrupt to `facts`. Returns what is needed to read the interrupts of others.
+/// Adds the GIC and the timers' interrupts to `facts`. Returns what is needed to read the interrupts of others.
 pub(super) fn read(root: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Option<Controller> {
     let [gic, timer] = bus::find(root, [GIC, TIMER]);
     let nodes = gic?;
     let (mut gic, controller) = facts.or_warning(describe(&nodes).map(Some))?;
     gic.maintenance = facts.or_warning(controller.private(&nodes, 0));
     facts.gic = Some(gic);
-    if let Some(timer) = timer
-        && let Some(index) = virtual_timer(&timer)
-    {
-        facts.virtual_timer = facts.or_warning(controller.private(&timer, index));
+    if let Some(timer) = timer {
+        let mut interrupt = |name, place| {
+            let index = timer_interrupt(&timer, name, place)?;
+            facts.or_warning(controller.private(&timer, index))
+        };
+        let (physical, virtual_) = (interrupt("phys", 1), interrupt("virt", 2));
+        (facts.physical_timer, facts.virtual_timer) = (physical, virtual_);
     }
     Some(controller)
 }
@@ -108,11 +111,11 @@ fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
     Ok((Gic { node, distributor, redistributors, stride, maintenance: None }, controller))
 }
 
-/// Which interrupt of the timer, the last of `nodes`, is that of the virtual one: the third, or the one of that name
+/// Which interrupt of the timer, the last of `nodes`, is the one of that name: where names are left out, that in `place`
 /// (Linux, Documentation/devicetree/bindings/timer/arm,arch_timer.yaml).
-fn virtual_timer(nodes: &[FdtNode<'_, '_>]) -> Option<usize> {
+fn timer_interrupt(nodes: &[FdtNode<'_, '_>], name: &str, place: usize) -> Option<usize> {
     match nodes.last()?.property("interrupt-names") {
-        Some(names) => names.value.split(|&byte| byte == 0).position(|name| name == b"virt"),
-        None => Some(2),
+        Some(names) => names.value.split(|&byte| byte == 0).position(|listed| listed == name.as_bytes()),
+        None => Some(place),
     }
 }

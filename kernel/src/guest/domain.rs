@@ -13,7 +13,7 @@ use crate::guest::layout::{self, LayoutError};
 use crate::guest::load::kernel_image::{KernelError, KernelImage};
 use crate::guest::load::placement::{Needs, Placement, PlacementError};
 use crate::guest::load::tree::{GuestTree, TreeError, cpu_name};
-use crate::guest::map::{GuestMap, GuestMapError, Uart as UartOf};
+use crate::guest::map::{GuestMap, GuestMapError};
 use crate::guest::memory::window::ModuleWindow;
 use crate::guest::memory::{GuestMemory, MemoryError, Source};
 use crate::guest::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
@@ -21,7 +21,6 @@ use crate::kernel::Kernel;
 use crate::vmap::VmapError;
 use alloc::format;
 use alloc::string::String;
-
 use alloc::vec::Vec;
 use arm_psci::AffinityInfo;
 use core::ops::Range;
@@ -112,11 +111,7 @@ impl Domain {
         let failed = |reason| BuildError { name: config.name.clone(), reason };
         let translation = Config::new(machine.physical_bits);
         let banks = banks(config, translation).map_err(failed)?;
-        let uart = match config.uart {
-            GuestUart::None => UartOf::Absent,
-            GuestUart::Pl011 => UartOf::Emulated,
-        };
-        let map = GuestMap::new(&banks, config.cpus, uart).map_err(|error| failed(error.into()))?;
+        let map = GuestMap::new(&banks, config.cpus, config.uart).map_err(|error| failed(error.into()))?;
         let vgic = vgic(config, machine).map_err(|error| failed(error.into()))?;
         let owner = Owner::guest(number);
         let host = host_frames(config);
@@ -132,7 +127,7 @@ impl Domain {
                 stage2,
                 placement,
                 heap: kernel.heap_bytes().saturating_sub(heap),
-                devices: SpinMutex::new(Devices { vgic, uart: (uart == UartOf::Emulated).then(Uart::new) }),
+                devices: SpinMutex::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Uart::new) }),
             }),
             Err(reason) => {
                 give_back(kernel, memory);
@@ -278,7 +273,7 @@ fn load(
         banks,
         vcpus: config.cpus,
         cpu: cpu_name(machine.midr),
-        uart: if config.uart == GuestUart::Pl011 { UartOf::Emulated } else { UartOf::Absent },
+        uart: config.uart,
         bootargs: config.kernel.bootargs.as_deref(),
         ramdisk: placement.ramdisk.as_ref(),
         given: given.as_ref().map(ModuleWindow::bytes),

@@ -6,6 +6,7 @@
 //! Everything here is a number. Which of it a certain guest has is for [`GuestMap`](super::map::GuestMap) to say.
 
 use crate::addr::{Bytes, GuestAddr, PAGE_SIZE};
+use crate::guest::device::vgic::{DISTRIBUTOR_BYTES, MAX_CPUS, REDISTRIBUTOR_BYTES};
 use arrayvec::ArrayVec;
 use core::fmt;
 use core::ops::Range;
@@ -21,11 +22,11 @@ pub const DISTRIBUTOR: Range<GuestAddr> = window(0x0300_1000, 64 * KIB);
 /// Room for the registers of all redistributors. A guest has as many as it has CPUs: [`redistributors`].
 pub const REDISTRIBUTORS: Range<GuestAddr> = window(0x0302_0000, 16 * MIB);
 
-/// Bytes of one redistributor: a frame for the CPU and one for its SGIs and PPIs, 64 KiB each (IHI 0069, 12.10).
-pub const REDISTRIBUTOR_BYTES: u64 = 128 * KIB;
+/// The most CPUs that a guest can have: as many as its GIC serves.
+pub const MAX_VCPUS: u32 = MAX_CPUS as u32;
 
-/// The most CPUs that a guest can have: more would have no redistributor.
-pub const MAX_VCPUS: u32 = ((REDISTRIBUTORS.end.get() - REDISTRIBUTORS.start.get()) / REDISTRIBUTOR_BYTES) as u32;
+const _: () = assert!(MAX_CPUS as u64 * REDISTRIBUTOR_BYTES <= size(&REDISTRIBUTORS), "each has a redistributor");
+const _: () = assert!(DISTRIBUTOR_BYTES == size(&DISTRIBUTOR));
 
 /// Registers of the UART, a PL011 of which a guest should use what SBSA asks for only.
 pub const UART: Range<GuestAddr> = window(0x2200_0000, 4 * KIB);
@@ -53,9 +54,6 @@ pub const FIRST_PPI: u32 = 16;
 
 /// The first INTID of a shared peripheral interrupt (IHI 0069, 2.2).
 pub const FIRST_SPI: u32 = 32;
-
-/// CPUs of one cluster: an SGI names its targets by a list of 16 bits, one for each affinity 0 (ICC_SGI1R_EL1.TargetList).
-const CLUSTER: u32 = 16;
 
 /// The `size` bytes from `start`. Evaluated when this is compiled, where an overflow is an error.
 const fn window(start: u64, size: u64) -> Range<GuestAddr> {
@@ -126,13 +124,7 @@ pub fn banks(memory: u64, ipa_bits: u32) -> Result<ArrayVec<Range<GuestAddr>, 2>
 pub fn redistributors(vcpus: u32) -> Option<Range<GuestAddr>> {
     let start = REDISTRIBUTORS.start;
     let end = start.checked_add(u64::from(vcpus).checked_mul(REDISTRIBUTOR_BYTES)?)?;
-    (end <= REDISTRIBUTORS.end).then_some(start..end)
-}
-
-/// The affinity fields of CPU `vcpu`'s MPIDR_EL1, which also name it in the device tree: 16 CPUs to a cluster. `vcpu` is below
-/// [`MAX_VCPUS`].
-pub const fn affinity(vcpu: u32) -> u32 {
-    ((vcpu / CLUSTER) << 8) | (vcpu % CLUSTER)
+    (vcpus <= MAX_VCPUS).then_some(start..end)
 }
 
 /// Bytes of a range; 0 if its end is not above its start.
@@ -154,7 +146,7 @@ impl fmt::Display for HalfOpen<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GIB, MAX_VCPUS, MIB, affinity, banks, redistributors, size};
+    use super::{GIB, MAX_VCPUS, MIB, banks, redistributors, size};
     use proptest::prelude::{any, proptest};
     use std::string::{String, ToString};
     use std::vec::Vec;
@@ -195,13 +187,8 @@ mod tests {
     fn each_cpu_has_a_redistributor_or_is_refused() {
         let end = |vcpus| redistributors(vcpus).map(|range| range.end.get());
         assert_eq!(end(1), Some(0x0304_0000));
-        assert_eq!(end(MAX_VCPUS), Some(0x0402_0000));
+        assert_eq!(end(MAX_VCPUS), Some(0x0382_0000));
         assert_eq!((end(MAX_VCPUS + 1), end(u32::MAX)), (None, None));
-    }
-
-    #[test]
-    fn no_cpu_has_an_affinity_that_an_sgi_cannot_name() {
-        assert_eq!((affinity(0), affinity(15), affinity(16), affinity(127)), (0, 15, 0x100, 0x70f));
     }
 
     proptest! {

@@ -5,19 +5,11 @@
 
 use super::layout::{self, DISTRIBUTOR, HalfOpen, MAX_VCPUS, UART};
 use crate::addr::GuestAddr;
+use crate::devtree::GuestUart;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 use thiserror::Error;
-
-/// Whether a guest has the emulated PL011.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uart {
-    /// It has none.
-    Absent,
-    /// It has one (`vpl011`).
-    Emulated,
-}
 
 /// What a guest can find at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +72,13 @@ pub struct GuestMap {
 
 impl GuestMap {
     /// The map of a guest with the given `banks`, in any order, and the devices that `vcpus` and `uart` ask for.
-    pub fn new(banks: &[Range<GuestAddr>], vcpus: u32, uart: Uart) -> Result<Self, GuestMapError> {
+    pub fn new(banks: &[Range<GuestAddr>], vcpus: u32, uart: GuestUart) -> Result<Self, GuestMapError> {
         let frames = layout::redistributors(vcpus).filter(|_| vcpus > 0).ok_or(GuestMapError::Vcpus { vcpus })?;
         let mut regions = Vec::from([
             Region { what: What::Distributor, range: DISTRIBUTOR },
             Region { what: What::Redistributors, range: frames },
         ]);
-        if uart == Uart::Emulated {
+        if uart == GuestUart::Pl011 {
             regions.push(Region { what: What::Uart, range: UART });
         }
         for (index, bank) in banks.iter().enumerate() {
@@ -184,7 +176,7 @@ impl fmt::Display for Nearest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GuestMap, Uart, What};
+    use super::{GuestMap, GuestUart, What};
     use crate::addr::GuestAddr;
     use crate::guest::layout::banks;
     use core::ops::Range;
@@ -196,44 +188,44 @@ mod tests {
     }
 
     fn usual() -> GuestMap {
-        GuestMap::new(&banks(0x1000_0000, 40).unwrap(), 1, Uart::Emulated).unwrap()
+        GuestMap::new(&banks(0x1000_0000, 40).unwrap(), 1, GuestUart::Pl011).unwrap()
     }
 
-    fn refusal(banks: &[Range<GuestAddr>], uart: Uart) -> String {
+    fn refusal(banks: &[Range<GuestAddr>], uart: GuestUart) -> String {
         GuestMap::new(banks, 1, uart).unwrap_err().to_string()
     }
 
     #[test]
     fn a_bank_over_a_device_is_refused_by_both_names() {
         assert_eq!(
-            refusal(&[range(0x4000_0000, 0x5000_0000), range(0x2000_0000, 0x3000_0000)], Uart::Emulated),
+            refusal(&[range(0x4000_0000, 0x5000_0000), range(0x2000_0000, 0x3000_0000)], GuestUart::Pl011),
             "the PL011 [0x22000000, 0x22001000) overlaps RAM bank 1 [0x20000000, 0x30000000)"
         );
         assert_eq!(
-            refusal(&[range(0, 0x300_2000)], Uart::Absent),
+            refusal(&[range(0, 0x300_2000)], GuestUart::None),
             "the GIC distributor [0x3001000, 0x3011000) overlaps RAM bank 0 [0x0, 0x3002000)"
         );
         // Without a UART, its addresses are as good as any.
-        assert!(GuestMap::new(&[range(0x2000_0000, 0x3000_0000)], 1, Uart::Absent).is_ok());
+        assert!(GuestMap::new(&[range(0x2000_0000, 0x3000_0000)], 1, GuestUart::None).is_ok());
     }
 
     #[test]
     fn banks_over_each_other_and_empty_ones_are_refused() {
         assert_eq!(
-            refusal(&[range(0x5000_0000, 0x6000_0000), range(0x4000_0000, 0x5000_1000)], Uart::Absent),
+            refusal(&[range(0x5000_0000, 0x6000_0000), range(0x4000_0000, 0x5000_1000)], GuestUart::None),
             "RAM bank 0 [0x50000000, 0x60000000) overlaps RAM bank 1 [0x40000000, 0x50001000)"
         );
         assert_eq!(
-            refusal(&[range(0x4000_0000, 0x4000_0000)], Uart::Absent),
+            refusal(&[range(0x4000_0000, 0x4000_0000)], GuestUart::None),
             "RAM bank 0 [0x40000000, 0x40000000) is empty"
         );
     }
 
     #[test]
     fn a_guest_has_a_cpu_and_no_more_than_have_redistributors() {
-        for vcpus in [0, 129] {
-            let error = GuestMap::new(&[], vcpus, Uart::Absent).unwrap_err();
-            assert_eq!(error.to_string(), std::format!("{vcpus} CPUs are not from 1 to 128"));
+        for vcpus in [0, 65] {
+            let error = GuestMap::new(&[], vcpus, GuestUart::None).unwrap_err();
+            assert_eq!(error.to_string(), std::format!("{vcpus} CPUs are not from 1 to 64"));
         }
     }
 

@@ -89,9 +89,10 @@ fn interrupts(kernel: &Kernel, facts: &Facts<'_>, guest: &Guest) -> Result<Inter
     let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: guest.node.clone() })?;
     let mut gic = Gic::new(kernel.vmap(), controller)?;
     let virtual_timer = facts.virtual_timer.unwrap_or(VIRTUAL_TIMER);
+    let physical_timer = facts.physical_timer.unwrap_or(PHYSICAL_TIMER);
     let maintenance = controller.maintenance.unwrap_or(MAINTENANCE);
     let console = facts.console.as_ref().and_then(|console| console.interrupt);
-    for interrupt in [virtual_timer, PHYSICAL_TIMER, maintenance].into_iter().chain(console) {
+    for interrupt in [virtual_timer, physical_timer, maintenance].into_iter().chain(console) {
         gic.enable(interrupt)?;
     }
     if console.is_none() {
@@ -99,7 +100,7 @@ fn interrupts(kernel: &Kernel, facts: &Facts<'_>, guest: &Guest) -> Result<Inter
     }
     Ok(Interrupts {
         virtual_timer: virtual_timer.id,
-        physical_timer: PHYSICAL_TIMER.id,
+        physical_timer: physical_timer.id,
         maintenance: maintenance.id,
         console: console.map(|interrupt| interrupt.id),
     })

@@ -1,10 +1,7 @@
 //! The keyboard: what is typed arrives whole, and the hypervisor's keys leave the guest as it is.
 
 use crate::small_guest::{expect_good_end, small};
-use lacuna_tests::{Boot, Running};
-
-/// What the hypervisor takes as its own of the console's input, and hands the keyboard on for.
-const NEXT_KEYBOARD: &str = "\x01\x01\x01";
+use lacuna_tests::{Boot, NEXT_KEYBOARD, Running};
 
 /// The guest that prints each line that it reads.
 fn echo() -> Running {

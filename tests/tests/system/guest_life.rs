@@ -1,9 +1,6 @@
 //! Lives of a guest: to its end, to its next one, and to those that nobody would wish for.
 
-use lacuna_tests::{Boot, own_guest};
-
-/// What the hypervisor takes as its own of the console's input, and hands the keyboard on for.
-const NEXT_KEYBOARD: &str = "\x01\x01\x01";
+use lacuna_tests::{Boot, NEXT_KEYBOARD, own_guest};
 
 /// How often a guest starts again before it is ended.
 const RESETS: usize = 20;

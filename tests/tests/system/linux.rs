@@ -1,6 +1,6 @@
 //! Debian's Linux as a guest, to userspace. What it checks of its machine is in `tests/guests/linux/init`.
 
-use lacuna_tests::{Boot, Guest, Outcome};
+use lacuna_tests::{Boot, Guest, NEXT_KEYBOARD, Outcome};
 use std::time::Duration;
 
 /// The self-tests have boots of their own.
@@ -8,9 +8,6 @@ const BOOTARGS: &str = "selftest=off";
 
 /// How long a guest may take: several times what it takes on two cores that others use too.
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// What the hypervisor takes as its own of the console's input, and hands the keyboard on for.
-const NEXT_KEYBOARD: &str = "\x01\x01\x01";
 
 /// With Linux as its only guest, and `words` on the guest's command line.
 fn with_linux(boot: Boot, words: &str) -> Boot {

@@ -30,12 +30,23 @@ fn whatever_it_does_the_architecture_answers() {
     outcome.expect_line(" passed, 0 failed");
 }
 
-#[test]
-fn it_is_interrupted_by_what_is_typed() {
-    let mut running = with_guest("mode=echo").start();
+/// Expects that each line typed comes back.
+#[track_caller]
+fn expect_echo(boot: Boot) {
+    let mut running = boot.start();
     running.expect("guest: echo, until quit");
     running.send("the quick brown fox\n");
     running.expect("guest: echo the quick brown fox");
     running.send("quit\n");
     expect_good_end(&running.finish());
+}
+
+#[test]
+fn it_is_interrupted_by_what_is_typed() {
+    expect_echo(with_guest("mode=echo"));
+}
+
+#[test]
+fn on_versal_it_is_interrupted_by_what_is_typed() {
+    expect_echo(Boot::versal().memory("40G").bootargs(BOOTARGS).guest(own_guest("mode=echo")));
 }

@@ -67,8 +67,8 @@ pub fn physical_range() -> u64 {
     ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange)
 }
 
-/// Whether EL2 can have stage 2 tables of 4 KiB pages: TGran4_2 of ID_AA64MMFR0_EL1, bits 43:40, is 2 or more, or 0 and the
-/// same as for stage 1.
+/// Whether stage 2 can have 4 KiB pages: TGran4_2 of ID_AA64MMFR0_EL1, bits 43:40, is not 1. Where it is 0, it is as for
+/// stage 1, which EL2 has been seen to have.
 pub fn has_stage_2_of_4k() -> bool {
     let field = ID_AA64MMFR0_EL1.get() >> 40 & 0xf;
     field != 1

@@ -219,6 +219,18 @@ fn an_interrupt_by_way_of_a_bus_is_left_out() {
 }
 
 #[test]
+fn the_physical_timer_is_the_second_or_the_one_of_that_name() {
+    let of = |timer: Node| {
+        let blob = machine().with(uart()).with(timer).with(memory()).blob();
+        Blob::check(&blob).unwrap().facts().unwrap().physical_timer
+    };
+    assert_eq!(of(timer().cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4])), level(30));
+    let named = timer().cells("interrupts", &[1, 11, 8, 1, 12, 8]);
+    assert_eq!(of(named.clone().text("interrupt-names", "virt\0phys")), level(28));
+    assert_eq!(of(named.text("interrupt-names", "virt\0sec-phys")), None);
+}
+
+#[test]
 fn the_virtual_timer_is_the_third_or_the_one_of_that_name() {
     let of = |timer: Node| {
         let found = read(machine().with(uart()).with(timer));

@@ -78,6 +78,9 @@ impl CpuInterface {
         let trap = if features & HAS_TRAP != 0 { TRAP_DEACTIVATION } else { 0 };
         let mut interface = Self { count: count.min(16), trap, control: ENABLE };
         interface.clear(features);
+        // What an earlier guest may have switched off, where it can be: SRE, DFB and DIB of ICC_SRE_EL1.
+        // SAFETY: a guest reaches its interrupts by system registers, which ICC_SRE_EL2 allows.
+        unsafe { asm!("msr icc_sre_el1, {}", in(reg) 0b111_u64, options(nomem, nostack, preserves_flags)) };
         ICH_VMCR_EL2.set(CONTROL_START);
         set_control(ENABLE);
         barrier::isb(barrier::SY);

@@ -12,7 +12,7 @@ use crate::vmap::{Vmap, VmapError};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, MPIDR_EL1, ReadWriteable, Readable};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
-use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicError, GicRedistributor, GicRedistributorIterator};
+use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicError, GicRedistributor};
 use arm_gic::{IntId, UniqueMmioPointer};
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -100,7 +100,7 @@ impl Gic {
         let mpidr = MPIDR_EL1.get() & AFFINITY;
         let mut own = None;
         for region in &facts.redistributors {
-            own = own.or(find(map(region)?, region.bytes(), mpidr));
+            own = own.or(find(map(region)?, region.bytes(), facts.stride, mpidr));
         }
         let Some(mut redistributor) = own else { return Err(InterruptError::NoRedistributor { node: node(), mpidr }) };
         // It is awake already if firmware has used it, which is no error.
@@ -146,16 +146,27 @@ impl Gic {
     }
 }
 
-/// The redistributor of the CPU `mpidr` in a region of `bytes`, if it is there.
-fn find(region: NonNull<u8>, bytes: u64, mpidr: u64) -> Option<GicRedistributor<'static>> {
-    let most = bytes / size_of::<GicrSgi>() as u64;
-    if most == 0 {
-        return None;
+/// The redistributor of the CPU `mpidr` in a region of `bytes`, if it is there. From one to the next it is `stride` bytes,
+/// or as many as each says that it has: those with virtual LPIs have two frames more (IHI 0069, 12.10).
+fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Option<GicRedistributor<'static>> {
+    const FRAMES: u64 = size_of::<GicrSgi>() as u64;
+    let mut offset = 0;
+    while offset + FRAMES <= bytes {
+        // SAFETY: so many bytes are mapped from there on.
+        let registers = unsafe { region.add(offset as usize) }.cast::<GicrSgi>();
+        // SAFETY: the region is mapped for good, and the device tree says that it holds redistributors; nobody else drives
+        // this one, and no other pointer to it is left from the last time round.
+        let redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
+        let about = redistributor.typer();
+        if about.core_mpidr() == mpidr {
+            return Some(redistributor);
+        }
+        if about.last_redistributor() {
+            return None;
+        }
+        offset += stride.unwrap_or(if about.virtual_lpis_supported() { 2 * FRAMES } else { FRAMES });
     }
-    // SAFETY: the region is mapped for good, the device tree says that it holds redistributors, and `take` stops at its end
-    // even if no redistributor says that it is the last.
-    let redistributors = unsafe { GicRedistributorIterator::new(region.cast()) }.ok()?;
-    redistributors.take(most as usize).find(|redistributor| redistributor.typer().core_mpidr() == mpidr)
+    None
 }
 
 /// Turns the system registers of the CPU interface on, for EL2 and for guests.

@@ -32,7 +32,7 @@ impl Affinity {
     }
 
     /// As GICR_TYPER has it: the four in one word.
-    pub(super) const fn packed(self) -> u32 {
+    pub const fn packed(self) -> u32 {
         self.0
     }
 

@@ -13,9 +13,9 @@
 //! random numbers; and reserved memory, of which a guest has none.
 
 use crate::addr::GuestAddr;
+use crate::devtree::GuestUart;
 use crate::devtree::{Blob, BlobError, MAX_SIZE};
 use crate::guest::layout::MAX_VCPUS;
-use crate::guest::map::Uart;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -43,7 +43,7 @@ pub struct GuestTree<'a> {
     /// What the CPUs are `compatible` with: [`cpu_name`].
     pub cpu: &'a str,
     /// Whether there is a UART.
-    pub uart: Uart,
+    pub uart: GuestUart,
     /// The command line of the kernel. Without one, the given tree's counts.
     pub bootargs: Option<&'a str>,
     /// Where the ramdisk is, to the byte.
@@ -99,7 +99,7 @@ impl GuestTree<'_> {
         nodes::psci(&mut fdt).map_err(at("/psci"))?;
         nodes::gic(&mut fdt, gic, vcpus).map_err(at("/interrupt-controller"))?;
         nodes::timer(&mut fdt, gic).map_err(at("/timer"))?;
-        if self.uart == Uart::Emulated {
+        if self.uart == GuestUart::Pl011 {
             nodes::uart(&mut fdt, gic).map_err(at("/sbsa-uart"))?;
         }
         given.copy(&mut fdt)?;

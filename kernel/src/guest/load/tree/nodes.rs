@@ -4,11 +4,12 @@
 
 use super::node;
 use crate::addr::GuestAddr;
+use crate::devtree::GuestUart;
+use crate::guest::device::vgic::Affinity;
 use crate::guest::layout::{
     self, DISTRIBUTOR, FIRST_PPI, FIRST_SPI, PHYSICAL_TIMER_INTID, SECURE_TIMER_INTID, UART, UART_INTID,
     VIRTUAL_TIMER_INTID,
 };
-use crate::guest::map::Uart;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -59,14 +60,14 @@ pub(super) fn root(fdt: &mut FdtWriter, gic: u32) -> FdtWriterResult<()> {
 pub(super) fn chosen(
     fdt: &mut FdtWriter,
     bootargs: Option<&str>,
-    uart: Uart,
+    uart: GuestUart,
     ramdisk: Option<&Range<GuestAddr>>,
 ) -> FdtWriterResult<()> {
     node(fdt, "chosen", |fdt| {
         if let Some(bootargs) = bootargs {
             fdt.property_string("bootargs", bootargs)?;
         }
-        if uart == Uart::Emulated {
+        if uart == GuestUart::Pl011 {
             fdt.property_string("stdout-path", &format!("/{}", uart_name()))?;
         }
         if let Some(ramdisk) = ramdisk {
@@ -91,7 +92,7 @@ pub(super) fn cpus(fdt: &mut FdtWriter, vcpus: u32, compatible: &str) -> FdtWrit
     node(fdt, "cpus", |fdt| {
         fdt.property_u32("#address-cells", 1)?;
         fdt.property_u32("#size-cells", 0)?;
-        (0..vcpus).map(layout::affinity).try_for_each(|affinity| {
+        (0..vcpus as usize).map(|vcpu| Affinity::of(vcpu).packed()).try_for_each(|affinity| {
             node(fdt, &format!("cpu@{affinity:x}"), |fdt| {
                 fdt.property_string("device_type", "cpu")?;
                 fdt.property_string("compatible", compatible)?;

@@ -1,6 +1,6 @@
 //! Trees that a guest's configuration brings along.
 
-use super::{Contents, GuestTree, Uart, cells, contents, plain, text};
+use super::{Contents, GuestTree, GuestUart, cells, contents, plain, text};
 use crate::devtree::Blob;
 use crate::devtree::tests::{Node, node, root};
 use crate::guest::load::tree::TreeError;
@@ -21,7 +21,7 @@ fn compiled(tree: &Node) -> Vec<u8> {
 
 fn merged(given: &Node) -> Result<Contents, TreeError> {
     let blob = compiled(given);
-    let tree = GuestTree { uart: Uart::Emulated, given: Some(&blob), ..plain() };
+    let tree = GuestTree { uart: GuestUart::Pl011, given: Some(&blob), ..plain() };
     tree.blob().map(|blob| contents(&blob))
 }
 
@@ -44,7 +44,7 @@ fn passthrough() -> Node {
 
 #[test]
 fn a_tree_for_xen_is_copied_with_its_phandles() {
-    let ours = GuestTree { uart: Uart::Emulated, ..plain() }.blob().unwrap();
+    let ours = GuestTree { uart: GuestUart::Pl011, ..plain() }.blob().unwrap();
     let mut all = contents(&ours);
     let mut given = contents(&passthrough().blob());
     given.remove("");

@@ -5,8 +5,8 @@ mod given;
 use super::{GuestTree, TreeError};
 use crate::addr::GuestAddr;
 use crate::devtree::Blob;
+use crate::devtree::GuestUart;
 use crate::guest::layout::banks;
-use crate::guest::map::Uart;
 use core::ops::Range;
 use fdt::node::FdtNode;
 use std::borrow::ToOwned;
@@ -40,7 +40,7 @@ fn plain() -> GuestTree<'static> {
         banks: &BANK,
         vcpus: 1,
         cpu: "arm,cortex-a57",
-        uart: Uart::Absent,
+        uart: GuestUart::None,
         bootargs: None,
         ramdisk: None,
         given: None,
@@ -72,7 +72,7 @@ fn expected(nodes: &[Written<'_>]) -> Contents {
 #[test]
 fn a_guest_finds_what_xen_would_give_it_and_nothing_else() {
     let ramdisk = range(0x4820_0000, 0x4834_5679);
-    let (uart, bootargs) = (Uart::Emulated, Some("quiet"));
+    let (uart, bootargs) = (GuestUart::Pl011, Some("quiet"));
     let blob = GuestTree { uart, bootargs, ramdisk: Some(&ramdisk), ..plain() }.blob().unwrap();
     let all = expected(&[
         (
@@ -178,7 +178,7 @@ fn the_size_does_not_depend_on_the_ramdisk() {
 /// Whoever finds RAM, UART and PSCI on a machine finds them in this tree as well.
 #[test]
 fn the_hypervisors_own_reader_understands_the_tree() {
-    let blob = GuestTree { uart: Uart::Emulated, bootargs: Some("quiet"), ..plain() }.blob().unwrap();
+    let blob = GuestTree { uart: GuestUart::Pl011, bootargs: Some("quiet"), ..plain() }.blob().unwrap();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     assert_eq!((facts.banks[0].start.get(), facts.banks[0].size), (0x4000_0000, 0x1000_0000));
@@ -190,8 +190,8 @@ fn the_hypervisors_own_reader_understands_the_tree() {
 #[test]
 fn what_cannot_be_written_is_refused_by_its_node() {
     let refusal = |tree: GuestTree<'_>| tree.blob().unwrap_err().to_string();
-    assert_eq!(refusal(GuestTree { vcpus: 0, ..plain() }), "0 CPUs are not from 1 to 128");
-    assert_eq!(refusal(GuestTree { vcpus: 129, ..plain() }), "129 CPUs are not from 1 to 128");
+    assert_eq!(refusal(GuestTree { vcpus: 0, ..plain() }), "0 CPUs are not from 1 to 64");
+    assert_eq!(refusal(GuestTree { vcpus: 65, ..plain() }), "65 CPUs are not from 1 to 64");
     assert_eq!(
         refusal(GuestTree { bootargs: Some("a\0b"), ..plain() }),
         "/chosen cannot be written into the device tree: Strings cannot contain NUL"
