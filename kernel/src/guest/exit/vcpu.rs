@@ -204,12 +204,13 @@ impl<'d> Vcpu<'d> {
     }
 
     /// Waits until there is something to do, as WFI does in the guest: for an interrupt of the machine, unless one of the
-    /// guest's is waiting already.
+    /// guest's is waiting already. It may have that one disabled; but the timer behind it would not interrupt again, and
+    /// standby may end for no reason (DEN0022, 5.4).
     fn wait(&mut self) {
         let mut devices = self.domain.devices().lock();
         devices.resample_timers(self.index, &mut self.lists);
         let mut interrupts = devices.vgic.in_use(self.index, &self.lists);
-        if !interrupts.any(|interrupt| interrupt.enabled && interrupt.state.is_pending()) {
+        if !interrupts.any(|interrupt| interrupt.state.is_pending()) {
             asm::wfi();
         }
     }

@@ -85,6 +85,13 @@ pub fn run(steps: &mut Steps) {
     });
     steps.step("PSCI: MIGRATE_INFO_TYPE", || is_one_of(PSCI_MIGRATE_INFO_TYPE, [0; 3], &[2, NOT_SUPPORTED]));
     steps.step("PSCI: CPU_SUSPEND with states of all kinds", suspend);
+    steps.step("PSCI: CPU_SUSPEND after the timer has expired", || {
+        timer::expire_at(now());
+        timer::spin(50_000);
+        let result = call(PSCI_CPU_SUSPEND_64, [0, 0, 0]);
+        timer::stop();
+        claim((-3..=0).contains(&result?), "neither success nor one of PSCI's refusals")
+    });
 }
 
 /// How a call may be refused.
