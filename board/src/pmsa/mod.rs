@@ -30,15 +30,3 @@ pub use exception::{Exception, Handled};
 pub use options::OptionError;
 #[cfg(target_os = "none")]
 pub use target::{InitError, handle, init};
-
-/// What ID_AA64MMFR0_EL1 says on a core with PMSAv8-64 at EL2, as far as it matters here, where QEMU's CPU says
-/// `actual`: EL2 cannot trap its own reads of it, so whoever looks for an MPU asks here.
-///
-/// MSA, bits 51:48, is 0b1111, and MSA_frac, bits 55:52, is 0b0001: PMSAv8-64 in all translation regimes, no VMSAv8-64
-/// (DDI 0600, G1.3).
-pub const fn id_aa64mmfr0(actual: u64) -> u64 {
-    const MSA: u64 = 0b1111 << 48;
-    const MSA_FRAC: u64 = 0b1111 << 52;
-    const MSA_FRAC_PMSA_ONLY: u64 = 0b0001 << 52;
-    actual & !MSA_FRAC | MSA | MSA_FRAC_PMSA_ONLY
-}

@@ -1,6 +1,7 @@
-//! Whether EL2 has an MMU or an MPU.
+//! Whether EL2 has an MMU or an MPU, and whether that is what the image needs.
 
 use core::fmt;
+use thiserror::Error;
 
 /// What translates and protects EL2's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,49 @@ impl MemorySystem {
     }
 }
 
+/// Where an image expects the memory system that it is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the CPU.
+    Cpu,
+    /// In itself: it emulates an MPU with the CPU's MMU.
+    Emulation,
+}
+
+impl Source {
+    /// Where this image expects its memory system.
+    pub const fn of_image() -> Self {
+        if cfg!(feature = "pmsa-emulation") { Self::Emulation } else { Self::Cpu }
+    }
+}
+
+/// Why an image cannot run on a CPU with the ID_AA64MMFR0_EL1 `id`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message names its numbers")]
+pub enum Mismatch {
+    #[error("this image is built for an {wanted}, but EL2 of this CPU has an {has} (ID_AA64MMFR0_EL1 {id:#x})")]
+    Other { wanted: MemorySystem, has: MemorySystem, id: u64 },
+    #[error(
+        "this image emulates an MPU with an MMU, but EL2 of this CPU has an MPU of its own (ID_AA64MMFR0_EL1 {id:#x}): \
+         build it without pmsa-emulation"
+    )]
+    RealMpu { id: u64 },
+}
+
+/// Checks that an image for `wanted`, expected in `source`, can run on a CPU with the ID_AA64MMFR0_EL1 `id`.
+///
+/// # Errors
+///
+/// [`Mismatch`].
+pub fn check(wanted: MemorySystem, source: Source, id: u64) -> Result<(), Mismatch> {
+    match (source, MemorySystem::of(id)) {
+        (Source::Cpu, has) if has != wanted => Err(Mismatch::Other { wanted, has, id }),
+        (Source::Emulation, MemorySystem::Mpu) => Err(Mismatch::RealMpu { id }),
+        (Source::Cpu, _) | (Source::Emulation, MemorySystem::Mmu) => Ok(()),
+    }
+}
+
 impl fmt::Display for MemorySystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -40,7 +84,11 @@ impl fmt::Display for MemorySystem {
 
 #[cfg(test)]
 mod tests {
-    use super::MemorySystem;
+    use super::{MemorySystem, Mismatch, Source, check};
+    use std::string::ToString;
+
+    const CORTEX_A57: u64 = 0x1124;
+    const CORTEX_R82: u64 = 0x002f_0000_0000_0000;
 
     #[test]
     fn an_mpu_is_told_by_both_fields() {
@@ -51,5 +99,21 @@ mod tests {
         assert_eq!(MemorySystem::of(0x002f_0000_0000_0000), MemorySystem::Mpu);
         assert_eq!(MemorySystem::of(0x000f_0000_0000_0000), MemorySystem::Mmu);
         assert_eq!(MemorySystem::of(0x0010_0000_0000_0000), MemorySystem::Mmu);
+    }
+    #[test]
+    fn an_image_runs_where_its_memory_system_is() {
+        assert_eq!(check(MemorySystem::Mmu, Source::Cpu, CORTEX_A57), Ok(()));
+        assert_eq!(check(MemorySystem::Mpu, Source::Cpu, CORTEX_R82), Ok(()));
+        assert_eq!(check(MemorySystem::Mpu, Source::Emulation, CORTEX_A57), Ok(()));
+        let error = check(MemorySystem::Mpu, Source::Cpu, CORTEX_A57).unwrap_err();
+        let words = "built for an MPU (PMSAv8-64), but EL2 of this CPU has an MMU (VMSAv8-64)";
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    /// The registers of the MPU would be the CPU's, and what the emulation writes to the MMU's undefined, without end.
+    #[test]
+    fn an_emulated_mpu_is_refused_where_there_is_a_real_one() {
+        let refused = check(MemorySystem::Mpu, Source::Emulation, CORTEX_R82);
+        assert_eq!(refused, Err(Mismatch::RealMpu { id: CORTEX_R82 }));
     }
 }

@@ -39,8 +39,6 @@ pub enum BackendError {
     NoTables,
 }
 
-pub(super) use crate::arch::aarch64::cpu::memory_model_features;
-
 /// Checks that this CPU has the translation that the image is built for.
 pub(super) fn check() -> Result<(), BackendError> {
     if mmu::host_extensions_forced() {

@@ -12,7 +12,8 @@ pub use backend::{BackendError, POOL_BYTES, add_pool, enable};
 pub use tree::{DeviceTree, TreeError};
 
 use crate::addr::{PAGE_SIZE, PhysAddr, Span};
-use crate::arch::memory_system::MemorySystem;
+use crate::arch::aarch64::cpu;
+use crate::arch::memory_system::{self, MemorySystem, Mismatch, Source};
 use crate::boot_alloc::BootAllocError;
 use crate::devtree::{Facts, Owned, Owner};
 use crate::vmap::VmapError;
@@ -28,16 +29,8 @@ pub enum StartError {
     #[error("entered at EL{0}, but a hypervisor runs at EL2 (QEMU: -M virt,virtualization=on)")]
     Level(u64),
     /// EL2 has the other memory system.
-    #[error(
-        "this image is built for an {}, but EL2 of this CPU has an {has} (ID_AA64MMFR0_EL1 {id:#x})",
-        MemorySystem::of_image()
-    )]
-    MemorySystem {
-        /// What it has.
-        has: MemorySystem,
-        /// The register that says so.
-        id: u64,
-    },
+    #[error(transparent)]
+    MemorySystem(#[from] Mismatch),
     /// The memory system lacks something.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -64,11 +57,7 @@ pub fn check_cpu(level: u64) -> Result<(), StartError> {
     if level < 2 {
         return Err(StartError::Level(level));
     }
-    let id = backend::memory_model_features();
-    let has = MemorySystem::of(id);
-    if has != MemorySystem::of_image() {
-        return Err(StartError::MemorySystem { has, id });
-    }
+    memory_system::check(MemorySystem::of_image(), Source::of_image(), cpu::memory_model_features())?;
     Ok(backend::check()?)
 }
 

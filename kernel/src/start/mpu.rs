@@ -3,7 +3,7 @@
 use super::PoolError;
 use crate::addr::PAGE_SIZE;
 use crate::arch::Mpu;
-use crate::arch::aarch64::{cpu, mpu};
+use crate::arch::aarch64::mpu;
 use crate::boot_alloc::{BootAlloc, Placement};
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
@@ -25,14 +25,6 @@ pub enum BackendError {
     #[cfg(feature = "pmsa-emulation")]
     #[error(transparent)]
     Emulation(#[from] lacuna_board::pmsa::InitError),
-}
-
-/// ID_AA64MMFR0_EL1, as a CPU with an MPU has it.
-pub(super) fn memory_model_features() -> u64 {
-    let features = cpu::memory_model_features();
-    #[cfg(feature = "pmsa-emulation")]
-    let features = lacuna_board::pmsa::id_aa64mmfr0(features);
-    features
 }
 
 /// There is nothing that the image needs beside the MPU.

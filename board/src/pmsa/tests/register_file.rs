@@ -1,7 +1,6 @@
 //! The register file against DDI 0600, G1.3.
 
 use crate::pmsa::decode::{Choice, Register};
-use crate::pmsa::id_aa64mmfr0;
 use crate::pmsa::options::{OptionError, Options};
 use crate::pmsa::registers::{RegionCount, Registers};
 use crate::pmsa::stepping::Timing;
@@ -161,10 +160,4 @@ fn options_are_read_from_the_command_line_and_bad_ones_refused() {
         assert_eq!(parse(line), Err(OptionError::NotANumber));
     }
     assert_eq!(parse("pmsa-sync=never"), Err(OptionError::Timing));
-}
-
-#[test]
-fn the_identification_register_shows_an_mpu_and_nothing_else_changes() {
-    assert_eq!(id_aa64mmfr0(0x0000_0000_0000_1124), 0x001f_0000_0000_1124);
-    assert_eq!(id_aa64mmfr0(!0), 0xff1f_ffff_ffff_ffff);
 }
