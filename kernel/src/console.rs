@@ -3,11 +3,9 @@
 //! Two ways lead to it. Log lines take a lock. [`Emergency`] does not, and allocates nothing: it is what panics and
 //! exceptions print through, whatever state everything else is in.
 
-use crate::addr::PhysAddr;
 use crate::devtree::Console;
 use crate::terminal::{Output, Speaker};
 use crate::vmap::{Vmap, VmapError};
-use alloc::string::String;
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart, UniqueMmioPointer};
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
@@ -24,6 +22,11 @@ static CONSOLE: SpinMutex<Option<Port>> = SpinMutex::new(None);
 /// Whether somebody is in the middle of a line, for [`Emergency`] to begin a new one.
 static IN_LINE: AtomicBool = AtomicBool::new(false);
 
+/// Why the console that the device tree names cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("console cannot be mapped: {0}")]
+pub struct ConsoleError(#[from] VmapError);
+
 /// Sends `log` lines to the console.
 struct Logger;
 
@@ -33,47 +36,16 @@ struct Port {
     output: Output,
 }
 
-/// Why the console that the device tree names cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConsoleError {
-    /// Its registers are too few for a PL011.
-    #[error("console {node} has {bytes:#x} bytes of registers, a PL011 has {}", size_of::<PL011Registers>())]
-    TooSmall {
-        /// The device's node.
-        node: String,
-        /// The length that its `reg` gives.
-        bytes: u64,
-    },
-    /// Its registers are not aligned for 32-bit accesses.
-    #[error("console {node} at {base} is not aligned to 4 bytes")]
-    Misaligned {
-        /// The device's node.
-        node: String,
-        /// Its first register.
-        base: PhysAddr,
-    },
-    /// It cannot be mapped.
-    #[error("console cannot be mapped: {0}")]
-    Unmappable(#[from] VmapError),
-}
-
 /// Maps the console's registers, for good, and starts to use it.
 ///
 /// # Errors
 ///
 /// [`ConsoleError`].
 pub fn start(vmap: &'static Vmap, console: &Console) -> Result<(), ConsoleError> {
-    let Console { node, base, size, .. } = console;
-    if *size < size_of::<PL011Registers>() as u64 {
-        return Err(ConsoleError::TooSmall { node: node.clone(), bytes: *size });
-    }
-    if !base.is_aligned(align_of::<PL011Registers>() as u64) {
-        return Err(ConsoleError::Misaligned { node: node.clone(), base: *base });
-    }
-    let registers = vmap.ioremap_for_good(*base, *size)?.cast();
+    let registers = vmap.ioremap_for_good(console.base, console.size)?.cast();
     // SAFETY: the device tree says that there is a PL011, and that it is the console: for the boot stages before this one to
-    // have used, and nobody beside this one from here on. It is mapped as device memory for good.
+    // have used, and nobody beside this one from here on. It is mapped as device memory for good, as far as the driver
+    // reaches: `Facts` names no console with fewer registers, or with registers that are not aligned.
     unsafe { open(registers) };
     Ok(())
 }
@@ -84,7 +56,8 @@ pub fn start(vmap: &'static Vmap, console: &Console) -> Result<(), ConsoleError>
 ///
 /// # Safety
 ///
-/// `registers` must be a PL011, mapped as device memory for as long as the machine runs, that nothing else drives.
+/// `registers` must be a PL011, mapped as device memory up to UARTICR for as long as the machine runs, that nothing else
+/// drives.
 unsafe fn open(registers: NonNull<PL011Registers>) {
     // SAFETY: the caller promises a PL011 that nobody else drives.
     let unique = unsafe { UniqueMmioPointer::new(registers) };

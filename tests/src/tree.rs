@@ -10,6 +10,8 @@ pub struct Tree {
     mem_reserve: Vec<(u64, u64)>,
     modules: Vec<(u64, u64)>,
     stdout_path: String,
+    console_bytes: u64,
+    bootargs: String,
     aliases: Vec<(String, String)>,
 }
 
@@ -30,6 +32,8 @@ impl Default for Tree {
             mem_reserve: vec![],
             modules: vec![],
             stdout_path: "/pl011@9000000".into(),
+            console_bytes: 0x1000,
+            bootargs: String::new(),
             aliases: vec![],
         }
     }
@@ -75,6 +79,16 @@ impl Tree {
         Self { stdout_path: value.into(), ..self }
     }
 
+    /// Gives the console fewer registers than `virt` does, in bytes.
+    pub fn console_bytes(self, console_bytes: u64) -> Self {
+        Self { console_bytes, ..self }
+    }
+
+    /// Sets the command line.
+    pub fn bootargs(self, value: &str) -> Self {
+        Self { bootargs: value.into(), ..self }
+    }
+
     /// The tree as a blob.
     pub fn blob(&self) -> Vec<u8> {
         self.write().expect("a tree is made of legal names and values")
@@ -95,7 +109,7 @@ impl Tree {
 
         let console = fdt.begin_node("pl011@9000000")?;
         fdt.property_string_list("compatible", vec!["arm,pl011".into(), "arm,primecell".into()])?;
-        fdt.property_array_u32("reg", &self.reg(&[(0x900_0000, 0x1000)]))?;
+        fdt.property_array_u32("reg", &self.reg(&[(0x900_0000, self.console_bytes)]))?;
         fdt.end_node(console)?;
 
         let aliases = fdt.begin_node("aliases")?;
@@ -120,6 +134,7 @@ impl Tree {
         let chosen = fdt.begin_node("chosen")?;
         self.cell_properties(fdt)?;
         fdt.property_string("stdout-path", &self.stdout_path)?;
+        fdt.property_string("bootargs", &self.bootargs)?;
         for module in &self.modules {
             let node = fdt.begin_node(&format!("module@{:x}", module.0))?;
             fdt.property_string_list("compatible", vec!["multiboot,kernel".into(), "multiboot,module".into()])?;

@@ -9,6 +9,13 @@ use fdt::node::FdtNode;
 
 const PL011: [&str; 2] = ["arm,pl011", "arm,sbsa-uart"];
 
+/// Bytes of registers that a console needs of a PL011: up to UARTICR (Arm DDI 0183, section 3.2). Some trees name 0x200 of
+/// the 0x1000 that there are.
+const PL011_BYTES: u64 = 0x48;
+
+/// What registers are aligned to that are accessed as 32 bits.
+const PL011_ALIGN: u64 = 4;
+
 /// Adds the console to `facts`, or the reason why there is none. Without a `controller` its interrupt is nobody's.
 pub(super) fn read<'b, 'a>(
     root: FdtNode<'b, 'a>,
@@ -53,6 +60,9 @@ fn find<'b, 'a>(
     let [registers] = registers.as_slice() else {
         return Err(Warning::StdoutUnreachable { node: path.into() });
     };
+    if registers.bytes() < PL011_BYTES || !registers.start.is_aligned(PL011_ALIGN) {
+        return Err(Warning::StdoutRegisters { node: path.into(), registers: *registers });
+    }
     let digits = options.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(options.len());
     let baud = options.get(..digits).and_then(|digits| digits.parse().ok());
     let (base, size) = (registers.start, registers.bytes());

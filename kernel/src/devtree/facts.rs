@@ -111,6 +111,10 @@ pub enum Warning {
     StdoutNotPl011 { node: String, compatible: String },
     #[error("stdout-path names {node}, whose registers have no address that the CPU can use: no console")]
     StdoutUnreachable { node: String },
+    #[error(
+        "stdout-path names {node}, whose registers {registers} are no PL011's, 0x48 bytes in words of 4: no console"
+    )]
+    StdoutRegisters { node: String, registers: Span },
     #[error("{node} wants a range of {size} bytes anywhere: ignored, only ranges with an address are reserved")]
     Dynamic { node: String, size: u64 },
     #[error("{node} has an empty range at {start:#x}: ignored")]

@@ -40,6 +40,13 @@ fn the_console_is_found_by_an_alias_with_options() {
     Boot::with_tree(&tree).run().expect_pass();
 }
 
+/// As in the trees of Raspberry Pi 4 and 5.
+#[test]
+fn a_console_with_few_registers_works() {
+    let tree = Tree::new().memory(&[(RAM_START, 2 * GIB)]).console_bytes(0x200);
+    Boot::with_tree(&tree).run().expect_pass();
+}
+
 /// The self-tests have nowhere to report to, but the status is theirs.
 #[test]
 fn aliases_in_circles_cost_the_console_and_no_more() {

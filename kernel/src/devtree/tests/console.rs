@@ -94,6 +94,23 @@ fn a_console_of_another_kind_is_told_apart() {
     assert!(matches!(console(tree.with(stdout("/none/uart"))), Err(Warning::StdoutNotFound { .. })));
 }
 
+/// As in the trees of Raspberry Pi 4 and 5, which name 0x200 bytes.
+#[test]
+fn a_pl011_needs_the_registers_that_a_console_uses_and_no_more() {
+    let on = |start, bytes| {
+        let tree = root().with(pl011("uart", &[0, start, 0, bytes])).with(stdout("/uart"));
+        console(tree).map(|console| (console.base.get(), console.size))
+    };
+    assert_eq!(on(0x900_0000, 0x200), Ok((0x900_0000, 0x200)));
+    assert_eq!(on(0x900_0000, 0x48), Ok((0x900_0000, 0x48)));
+    assert!(matches!(on(0x900_0002, 0x1000), Err(Warning::StdoutRegisters { .. })));
+    assert_eq!(
+        on(0x900_0000, 0x44).unwrap_err().to_string(),
+        "stdout-path names /uart, whose registers [0x9000000, 0x9000044) are no PL011's, 0x48 bytes in words of 4: no \
+         console"
+    );
+}
+
 #[test]
 fn registers_are_translated_by_every_bus_above_them() {
     let inner = simple_bus("inner", &[0x0, 0x10_0000, 0x1_0000, 0x1_0000, 0x20_0000, 0x1_0000])
