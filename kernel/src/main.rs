@@ -16,7 +16,7 @@ use lacuna::frametable::table::FrameTable;
 use lacuna::heap::{Heap, Usage};
 use lacuna::kernel::Kernel;
 use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
-use lacuna::options::{OptionError, Options};
+use lacuna::options::Options;
 use lacuna::page_alloc::PageAlloc;
 use lacuna::pdx::PdxMap;
 use lacuna::report::{self, Report};
@@ -55,8 +55,6 @@ enum BootError {
     #[error(transparent)]
     Facts(#[from] FactsError),
     #[error(transparent)]
-    Option(#[from] OptionError),
-    #[error(transparent)]
     Console(#[from] ConsoleError),
     #[error(transparent)]
     Map(#[from] MapError),
@@ -68,9 +66,6 @@ enum BootError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Mapping(#[from] VmapError),
-    #[error(transparent)]
-    #[cfg(feature = "selftest")]
-    SelfTest(#[from] lacuna::selftest::SelfTestError),
     #[error(transparent)]
     #[cfg(feature = "mmu")]
     Guest(#[from] lacuna::guest::run::GuestError),
@@ -93,14 +88,14 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     console::letter(b'f');
     clock.lap("device tree");
 
-    let (options, unknown) = Options::parse(facts.bootargs.unwrap_or_default())?;
+    let (options, ignored) = Options::parse(facts.bootargs.unwrap_or_default());
     if let Some(uart) = &facts.console {
         console::start(vmap, uart)?;
     }
     console::set_level(options.log_level);
     exceptions::unmask_serror();
     report::warnings(&facts.warnings);
-    report::unknown_words(&unknown);
+    report::warnings(&ignored);
     clock.lap("console");
 
     let owned = start::owned(&facts, &layout, &tree);
@@ -127,7 +122,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     #[cfg(feature = "bench")]
     lacuna::bench::run(&kernel, &clock);
     #[cfg(feature = "selftest")]
-    if lacuna::selftest::run(&kernel, &plan, &options.selftest_beside(facts.guests.len()))? == Outcome::Failure {
+    if lacuna::selftest::run(&kernel, &plan, &options, facts.guests.len()) == Outcome::Failure {
         return Ok(Outcome::Failure);
     }
     #[cfg(feature = "mmu")]

@@ -40,16 +40,22 @@ pub enum SelfTest {
     Prefix(String),
 }
 
-/// A known option with a value that it cannot have.
+/// What of a command line changes nothing. Prints as it should stand in a warning.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{key}={value} is not one of {legal}")]
-pub struct OptionError {
-    /// The option.
-    pub key: &'static str,
-    /// The value that it was given.
-    pub value: String,
-    /// The values that it can have.
-    pub legal: &'static str,
+pub enum Ignored<'a> {
+    /// A known option with a value that it cannot have.
+    #[error("{key}={value} is not one of {legal}: ignored")]
+    Value {
+        /// The option.
+        key: &'a str,
+        /// The value that it was given.
+        value: &'a str,
+        /// The values that it can have.
+        legal: &'static str,
+    },
+    /// Words that are no options of the hypervisor's, and may be somebody else's.
+    #[error("unknown on the command line: {}", .0.join(" "))]
+    Words(Vec<&'a str>),
 }
 
 impl Default for Options {
@@ -59,74 +65,90 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads words separated by white space, of which the last one for an option counts. Also returns the words that are no
-    /// option: they may be meant for somebody else, so they are worth a warning and no more.
-    pub fn parse(command_line: &str) -> Result<(Self, Vec<&str>), OptionError> {
+    /// Reads words separated by white space, of which the last one for an option counts. Also returns the words that change
+    /// nothing: each option with a value that it cannot have, and last all that is no option.
+    pub fn parse(command_line: &str) -> (Self, Vec<Ignored<'_>>) {
         let mut options = Self::default();
-        let mut unknown = Vec::new();
+        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
         for word in command_line.split_ascii_whitespace() {
-            match word.split_once('=') {
-                Some(("loglevel", value)) => options.log_level = log_level(value)?,
-                Some(("selftest", value)) => options.selftest = Some(selftest(value)?),
-                Some(("pdx-compress", value)) => options.pdx = pdx(value)?,
-                Some(("frametable", value)) => options.frametable = form(value)?,
-                _ => unknown.push(word),
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            let known = match key {
+                _ if key.len() == word.len() => None,
+                "loglevel" => Some((log_level(value).map(|level| options.log_level = level), LOG_LEVELS)),
+                "selftest" => Some((selftest(value).map(|choice| options.selftest = Some(choice)), SELF_TESTS)),
+                "pdx-compress" => Some((pdx(value).map(|policy| options.pdx = policy), POLICIES)),
+                "frametable" => Some((form(value).map(|form| options.frametable = form), FORMS)),
+                _ => None,
+            };
+            match known {
+                None => unknown.push(word),
+                Some((None, legal)) => ignored.push(Ignored::Value { key, value, legal }),
+                Some((Some(()), _)) => {}
             }
         }
-        Ok((options, unknown))
+        if !unknown.is_empty() {
+            ignored.push(Ignored::Words(unknown));
+        }
+        (options, ignored)
     }
-}
 
-impl Options {
     /// The self-tests to run where there are as many guests to start.
     pub fn selftest_beside(&self, guests: usize) -> SelfTest {
-        let unless_asked = if guests == 0 { SelfTest::All } else { SelfTest::Off };
-        self.selftest.clone().unwrap_or(unless_asked)
+        self.selftest.clone().unwrap_or(SelfTest::unless_asked(guests))
     }
 }
 
-fn log_level(value: &str) -> Result<LevelFilter, OptionError> {
-    Ok(match value {
-        "error" => LevelFilter::Error,
-        "warn" => LevelFilter::Warn,
-        "info" => LevelFilter::Info,
-        "debug" => LevelFilter::Debug,
-        "trace" => LevelFilter::Trace,
-        _ => {
-            return Err(OptionError { key: "loglevel", value: value.into(), legal: "error, warn, info, debug, trace" });
-        }
-    })
+impl SelfTest {
+    /// The self-tests that run unless the command line chooses some, where there are as many guests to start.
+    pub fn unless_asked(guests: usize) -> Self {
+        if guests == 0 { Self::All } else { Self::Off }
+    }
 }
 
-fn selftest(value: &str) -> Result<SelfTest, OptionError> {
-    Ok(match value {
-        "all" => SelfTest::All,
-        "off" => SelfTest::Off,
-        "" => {
-            return Err(OptionError { key: "selftest", value: value.into(), legal: "all, off, the start of a name" });
-        }
-        prefix => SelfTest::Prefix(prefix.into()),
-    })
-}
+const LOG_LEVELS: &str = "error, warn, info, debug, trace, 0 to 8";
+const SELF_TESTS: &str = "all, off, the start of a name";
+const POLICIES: &str = "auto, mask, offset, off";
+const FORMS: &str = "directory, contiguous";
 
-fn form(value: &str) -> Result<Form, OptionError> {
+/// A level by its name, or by Linux's number, below which the numbers of printed levels lie: 3 is an error, 4 a warning, 6
+/// information, 7 debugging (Linux, Documentation/admin-guide/kernel-parameters.txt, "loglevel=").
+fn log_level(value: &str) -> Option<LevelFilter> {
     match value {
-        "directory" => Ok(Form::Directory),
-        "contiguous" => Ok(Form::Contiguous),
-        _ => Err(OptionError { key: "frametable", value: value.into(), legal: "directory, contiguous" }),
+        "0" | "1" | "2" | "3" => Some(LevelFilter::Off),
+        "error" | "4" => Some(LevelFilter::Error),
+        "warn" | "5" | "6" => Some(LevelFilter::Warn),
+        "info" | "7" => Some(LevelFilter::Info),
+        "debug" | "8" => Some(LevelFilter::Debug),
+        "trace" => Some(LevelFilter::Trace),
+        _ => None,
     }
 }
 
-fn pdx(value: &str) -> Result<Policy, OptionError> {
-    Ok(match value {
-        "auto" => Policy::Auto,
-        "mask" => Policy::Mask,
-        "offset" => Policy::Offset,
-        "off" => Policy::Off,
-        _ => {
-            return Err(OptionError { key: "pdx-compress", value: value.into(), legal: "auto, mask, offset, off" });
-        }
-    })
+fn selftest(value: &str) -> Option<SelfTest> {
+    match value {
+        "all" => Some(SelfTest::All),
+        "off" => Some(SelfTest::Off),
+        "" => None,
+        prefix => Some(SelfTest::Prefix(prefix.into())),
+    }
+}
+
+fn form(value: &str) -> Option<Form> {
+    match value {
+        "directory" => Some(Form::Directory),
+        "contiguous" => Some(Form::Contiguous),
+        _ => None,
+    }
+}
+
+fn pdx(value: &str) -> Option<Policy> {
+    match value {
+        "auto" => Some(Policy::Auto),
+        "mask" => Some(Policy::Mask),
+        "offset" => Some(Policy::Offset),
+        "off" => Some(Policy::Off),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -138,13 +160,9 @@ mod tests {
     use std::vec::Vec;
 
     fn parsed(command_line: &str) -> Options {
-        let (options, unknown) = Options::parse(command_line).unwrap();
-        assert_eq!(unknown, Vec::<&str>::new());
+        let (options, ignored) = Options::parse(command_line);
+        assert_eq!(ignored, []);
         options
-    }
-
-    fn refused(command_line: &str) -> std::string::String {
-        Options::parse(command_line).unwrap_err().to_string()
     }
 
     #[test]
@@ -192,17 +210,34 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_an_option_cannot_have_is_refused_with_those_that_it_can() {
-        assert_eq!(refused("pdx-compress=zip"), "pdx-compress=zip is not one of auto, mask, offset, off");
-        assert_eq!(refused("loglevel=Info"), "loglevel=Info is not one of error, warn, info, debug, trace");
-        assert_eq!(refused("frametable=sparse"), "frametable=sparse is not one of directory, contiguous");
-        assert_eq!(refused("selftest="), "selftest= is not one of all, off, the start of a name");
+    fn the_numbers_of_log_levels_are_those_of_linux() {
+        let level = |number| parsed(&std::format!("loglevel={number}")).log_level;
+        let levels: Vec<_> = (0..=8).map(level).collect();
+        let (off, error, warn) = (LevelFilter::Off, LevelFilter::Error, LevelFilter::Warn);
+        assert_eq!(levels, [off, off, off, off, error, warn, warn, LevelFilter::Info, LevelFilter::Debug]);
     }
 
     #[test]
-    fn unknown_words_are_handed_back_in_order() {
-        let (options, unknown) = Options::parse("console=ttyAMA0 loglevel=warn quiet selftest").unwrap();
+    fn a_value_that_an_option_cannot_have_is_ignored_and_told_with_those_that_it_can() {
+        for (word, told) in [
+            ("pdx-compress=zip", "pdx-compress=zip is not one of auto, mask, offset, off: ignored"),
+            ("loglevel=9", "loglevel=9 is not one of error, warn, info, debug, trace, 0 to 8: ignored"),
+            ("frametable=sparse", "frametable=sparse is not one of directory, contiguous: ignored"),
+            ("selftest=", "selftest= is not one of all, off, the start of a name: ignored"),
+        ] {
+            let (options, ignored) = Options::parse(word);
+            assert_eq!(options, Options::default(), "{word}");
+            assert_eq!(ignored.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+        }
+        let (options, ignored) = Options::parse("loglevel=debug loglevel= pdx-compress=mask=1");
+        assert_eq!((options.log_level, options.pdx, ignored.len()), (LevelFilter::Debug, Policy::Auto, 2));
+    }
+
+    #[test]
+    fn unknown_words_are_told_in_order_and_last() {
+        let (options, ignored) = Options::parse("console=ttyAMA0 loglevel=warn quiet selftest frametable=x");
         assert_eq!(options.log_level, LevelFilter::Warn);
-        assert_eq!(unknown, ["console=ttyAMA0", "quiet", "selftest"]);
+        assert_eq!(ignored[1].to_string(), "unknown on the command line: console=ttyAMA0 quiet selftest");
+        assert_eq!(ignored.len(), 2);
     }
 }

@@ -21,13 +21,6 @@ pub fn warnings<W: Display>(warnings: &[W]) {
     }
 }
 
-/// Prints the words of the command line that are no options.
-pub fn unknown_words(words: &[&str]) {
-    if !words.is_empty() {
-        warn!("unknown on the command line: {}", words.join(" "));
-    }
-}
-
 /// Says of each guest that it is not started, since that takes stage 2 of an MMU; and how that went.
 #[cfg(feature = "mpu")]
 pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::arch::aarch64::power::Outcome {
