@@ -7,7 +7,7 @@
 //!
 //! People hand over other things. What can be told from its first bytes is refused by its name.
 
-use crate::addr::Bytes;
+use crate::addr::{Bytes, PAGE_SIZE};
 use crate::guest::load::gzip::{self, GzipError, Member};
 use core::fmt;
 use thiserror::Error;
@@ -50,7 +50,8 @@ pub enum KernelError {
     #[error("kernel is big-endian, by its flags {flags:#x}: only little-endian ones are started")]
     BigEndian { flags: u64 },
     #[error(
-        "kernel wants to be {text_offset:#x} bytes above a multiple of 2 MiB: that must be less than {TEXT_OFFSET_LIMIT:#x}"
+        "kernel wants to be {text_offset:#x} bytes above a multiple of 2 MiB: that must be a multiple of {PAGE_SIZE:#x} less \
+         than {TEXT_OFFSET_LIMIT:#x}"
     )]
     TextOffset { text_offset: u64 },
     #[error("kernel of {} does not fit into the {} that are there for it", Bytes(*bytes as u64), Bytes(*room as u64))]
@@ -208,25 +209,26 @@ impl<'a> KernelImage<'a> {
         if flags & BIG_ENDIAN != 0 {
             return Err(KernelError::BigEndian { flags });
         }
-        if text_offset >= TEXT_OFFSET_LIMIT {
+        // Linux's were whole pages even when they were random, and an odd one is no place for an instruction.
+        if text_offset >= TEXT_OFFSET_LIMIT || !text_offset.is_multiple_of(PAGE_SIZE) {
             return Err(KernelError::TextOffset { text_offset });
         }
         Ok(Self { contents, header })
     }
 
-    /// How many bytes above a multiple of 2 MiB the kernel wants to start; less than 2 MiB.
+    /// How many bytes above a multiple of 2 MiB the kernel wants to start: whole pages, less than 2 MiB.
     pub fn text_offset(&self) -> u64 {
         self.header.text_offset
     }
 
-    /// Bytes that the kernel needs from where it starts: what its header says, or at least its file. Of a packed kernel whose
-    /// header says nothing, the size that gzip noted, which [`load`](Self::load) checks.
+    /// Bytes that the kernel needs from where it starts: what its header says, or at least its file. The size of the file is
+    /// that which gzip noted, if it is packed, and [`load`](Self::load) checks it.
     pub fn memory_size(&self) -> u64 {
-        match self.contents {
-            Contents::Plain(file) => self.header.image_size.max(file.len() as u64),
-            Contents::Packed(member) if self.header.image_size == 0 => member.stored_size().unwrap_or_default().into(),
-            Contents::Packed(_) => self.header.image_size,
-        }
+        let file = match self.contents {
+            Contents::Plain(file) => file.len() as u64,
+            Contents::Packed(member) => member.stored_size().unwrap_or_default().into(),
+        };
+        self.header.image_size.max(file)
     }
 
     /// The kernel's page size. A CPU without it cannot run the kernel, whose only sign of that may be silence.
