@@ -55,7 +55,7 @@ const SPI: (u32, u32) = (32, 988);
 const PPI: (u32, u32) = (16, 16);
 
 /// How many SPIs a GIC can have.
-pub(super) const MAX_SPIS: u32 = SPI.1;
+pub const MAX_SPIS: u32 = SPI.1;
 
 /// The GIC as others refer to it.
 pub(super) struct Controller {

@@ -32,6 +32,6 @@ pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE};
 pub use facts::{Bank, Conduit, Console, Facts, FactsError, Warning};
 pub use gic::{Gic, GicError};
 pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role, Unmapped};
-pub use interrupts::{Interrupt, InterruptError, Trigger};
+pub use interrupts::{Interrupt, InterruptError, MAX_SPIS, Trigger};
 pub(crate) use node::{is_compatible, text};
 pub use owned::{Mapping, Owned, Owner};

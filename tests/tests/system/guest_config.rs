@@ -22,6 +22,15 @@ fn what_nobody_knows_and_what_changes_nothing_is_named() {
     outcome.expect_line("lacuna: warning: /chosen/domU1/garden is of an unknown kind: ignored");
 }
 
+/// INTIDs 32 to 1019; the special ones begin in the middle of a register.
+#[test]
+fn a_guest_can_have_all_the_interrupts_that_a_gic_can_have() {
+    for spis in [961, 988] {
+        expect_good_end(&run(hello_with(&format!("nr_spis = <{spis}>;"))));
+    }
+    expect_refusal(hello_with("nr_spis = <989>;"), "nr_spis of /chosen/domU1 is 989, a GIC has at most 988");
+}
+
 #[test]
 fn a_guest_that_wants_a_device_is_refused() {
     let words = "passthrough of /chosen/domU1 is not supported: no device can be given to a guest";

@@ -125,8 +125,14 @@ impl Vgic {
         register.sizes().check(Frame::Distributor, offset, access)?;
         if let Register::Fields(kind, bank) = register {
             // Bank 0 is the redistributors'.
-            let index = self.bank_of(cpu, bank).filter(|_| bank != 0);
-            return Ok(index.map_or(Answer::value(0), |index| self.access_bank(cpu, index, kind, access, lists)));
+            let Some(index) = self.bank_of(cpu, bank).filter(|_| bank != 0) else { return Ok(Answer::value(0)) };
+            let fields = u64::from(kind.fields(bank));
+            let access = match access {
+                Access::Write { size, value } => Access::Write { size, value: value & fields },
+                Access::Read { .. } => access,
+            };
+            let answer = self.access_bank(cpu, index, kind, access, lists);
+            return Ok(Answer { value: answer.value & fields, ..answer });
         }
         Ok(match access {
             Access::Read { size } => Answer::value(self.read_distributor(cpu, &register, offset, size)),

@@ -42,6 +42,7 @@ pub use redistributor::REDISTRIBUTOR_BYTES;
 pub use report::Snapshot;
 pub use sgi::SgiRegister;
 
+use crate::devtree::MAX_SPIS;
 use alloc::vec::Vec;
 use bank::Bank;
 use list_register::MAX_LIST_REGISTERS;
@@ -51,8 +52,8 @@ use registers::CtlrGroups;
 const BANK: u32 = 32;
 /// The most vCPUs of one guest: as many as a [`Kick`] has bits.
 pub const MAX_CPUS: usize = 64;
-/// The most SPIs: INTIDs 32 to 991, the last whole bank below the special INTIDs from 1020 on (IHI 0069, 2.2).
-pub const MAX_SPIS: u32 = 960;
+/// The first of the special INTIDs, which are no interrupts (IHI 0069, 2.2.1): the last bank ends with four of them.
+const SPECIAL: u32 = BANK + MAX_SPIS;
 
 /// How large a vGIC is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl Vgic {
         self.cpus.len()
     }
 
-    /// The end of the INTIDs: of those below, all exist.
+    /// The end of the INTIDs, in whole banks: of those below, all exist but the special ones.
     pub fn interrupts(&self) -> u32 {
         (self.banks.len() - self.cpus.len() + 1) as u32 * BANK
     }
@@ -235,7 +236,7 @@ impl Vgic {
     /// The bank of interrupt `id` as `cpu` sees it, and the number within.
     #[inline]
     fn locate(&self, cpu: usize, id: u32) -> Option<(usize, u32)> {
-        let index = self.bank_of(cpu, (id / BANK) as usize)?;
+        let index = self.bank_of(cpu, (id / BANK) as usize).filter(|_| id < SPECIAL)?;
         Some((index, id % BANK))
     }
 

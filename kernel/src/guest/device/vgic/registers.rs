@@ -3,7 +3,7 @@
 use super::access::{Access, Answer, Size, Sizes};
 use super::bank::{Bank, SGIS, ones};
 use super::list_register::ListRegisters;
-use super::{Kick, Vgic};
+use super::{BANK, Kick, SPECIAL, Vgic};
 use core::ops::Range;
 
 /// The groups that GICD_CTLR enables.
@@ -79,6 +79,21 @@ pub(super) fn decode(offset: u64) -> Option<(Kind, usize)> {
 impl Kind {
     pub(super) const fn sizes(self) -> Sizes {
         if matches!(self, Self::Priority(_)) { Sizes::ByteOrWord } else { Sizes::Word }
+    }
+
+    /// The bits that are fields of interrupts in the register of the bank with number `bank`. A field of a special INTID reads
+    /// as zero and ignores writes.
+    pub(super) const fn fields(self, bank: usize) -> u32 {
+        const LAST: usize = (SPECIAL / BANK) as usize;
+        const INTERRUPTS: u32 = SPECIAL % BANK;
+        match self {
+            _ if bank != LAST => u32::MAX,
+            Self::Priority(INTERRUPTS..) => 0,
+            // Two bits each, in two registers.
+            Self::Config(16..) => (1 << (2 * (INTERRUPTS - 16))) - 1,
+            Self::Priority(_) | Self::Config(_) => u32::MAX,
+            _ => (1 << INTERRUPTS) - 1,
+        }
     }
 }
 

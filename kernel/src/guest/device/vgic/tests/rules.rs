@@ -1,8 +1,9 @@
 //! The rules for one interrupt of one vCPU, apart from physical ones.
 
 use super::super::list_register::{End, State};
-use super::super::{Group, Line, Maintenance, SgiRegister};
-use super::{bit, guest};
+use super::super::{Access, Frame, Group, Line, MAX_SPIS, Maintenance, SgiRegister, Shape, Size, Vgic};
+use super::fake::{EoiMode, Fake};
+use super::{One, bit, guest};
 
 /// An SPI, and another.
 const SPI: u32 = 33;
@@ -217,6 +218,42 @@ fn what_does_not_exist_does_nothing() {
     }
     assert_eq!(guest.lists.deactivated, [500; 5]);
     assert_eq!(guest.lists.listed().count(), 0);
+}
+
+/// The last bank has 28 interrupts: INTIDs 1020 to 1023 mean something else (IHI 0069, 2.2.1), and must not be listed.
+#[test]
+fn the_last_interrupt_is_1019() {
+    let vgic = Vgic::new(Shape { cpus: 1, spis: MAX_SPIS, priority_bits: 5 }).unwrap();
+    let mut guest = One { vgic, lists: Fake::new(16, EoiMode::Together) };
+    guest.write("CTLR", 0, 3);
+    let mut access = |offset, access| {
+        super::access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, access).unwrap().value
+    };
+    let size = Size::Word;
+    assert_eq!(access(0x4, Access::Read { size }) & 0x1f, 31);
+    for (last, sees) in [
+        (0x0fc, 0x0fff_ffff),
+        (0x17c, 0x0fff_ffff),
+        (0x7f8, 0xf8f8_f8f8),
+        (0x7fc, 0),
+        (0xcfc, 0x00aa_aaaa),
+        (0x27c, 0x0fff_ffff),
+    ] {
+        access(last, Access::Write { size, value: u64::MAX });
+        assert_eq!(access(last, Access::Read { size }), sees, "{last:#x}");
+    }
+    let size = Size::Double;
+    for (last, sees) in [(0x7fd8, 0x101), (0x7fe0, 0), (0x7ff8, 0)] {
+        access(last, Access::Write { size, value: 0x101 });
+        assert_eq!(access(last, Access::Read { size }), sees, "{last:#x}");
+    }
+    let listed: std::vec::Vec<_> = guest.lists.listed().collect();
+    assert_eq!(listed.len(), 16);
+    assert!(guest.vgic.in_use(0, &guest.lists).all(|is| (992..1020).contains(&is.id)));
+    for id in 1020..1024 {
+        guest.line(id, Line::High);
+        assert_eq!(guest.vgic.snapshot(0, id, &guest.lists), None);
+    }
 }
 
 #[test]

@@ -138,5 +138,5 @@ fn a_shape_has_limits() {
     assert_eq!(new(0, 32), Err(ShapeError::Cpus { cpus: 0 }));
     assert_eq!(new(MAX_CPUS + 1, 32), Err(ShapeError::Cpus { cpus: MAX_CPUS + 1 }));
     assert_eq!(new(1, MAX_SPIS + 1), Err(ShapeError::Spis { spis: MAX_SPIS + 1 }));
-    assert_eq!((new(1, 0), new(1, 1), new(1, MAX_SPIS)), (Ok(32), Ok(64), Ok(992)));
+    assert_eq!((new(1, 0), new(1, 1), new(1, MAX_SPIS)), (Ok(32), Ok(64), Ok(1024)));
 }
