@@ -2,10 +2,14 @@
 //!
 //! A fatal error is somebody else's: a device tree that contradicts itself, a machine with too little memory. A panic is a
 //! bug of ours, and prints where. Neither takes a lock or allocates.
+//!
+//! An allocation that failed, and that its caller cannot do without, is a fatal error. Stable Rust has no handler of its own
+//! for that without `std`: the `alloc` crate's default panics, and the panic handler tells these panics by their place.
 
 use crate::arch::aarch64::power::{self, Outcome};
 use crate::backtrace;
 use crate::console::Emergency;
+use crate::heap::HEAP;
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -29,12 +33,19 @@ pub fn end(what: fmt::Arguments<'_>) -> ! {
 /// Whether a panic is being reported, so that another one in the middle of it ends the machine at once.
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
+/// The file of the `alloc` crate in which nothing panics but its handler of allocation errors.
+const ALLOCATION_ERROR: &str = "alloc/src/alloc.rs";
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     if PANICKING.load(Ordering::Relaxed) {
         power::end(Outcome::Failure);
     }
     PANICKING.store(true, Ordering::Relaxed);
+    if info.location().is_some_and(|place| place.file().ends_with(ALLOCATION_ERROR)) {
+        // The heap's lock is free: its `alloc` has returned.
+        end(format_args!("out of memory: {}, heap: {}", info.message(), HEAP.usage()));
+    }
     let _ = write!(Emergency, "\nlacuna: panic: {}", info.message());
     if let Some(place) = info.location() {
         let _ = write!(Emergency, " ({}:{})", place.file(), place.line());

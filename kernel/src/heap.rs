@@ -4,6 +4,10 @@
 //! heap therefore grows by frames. It cannot do so while an allocation is waiting: growing takes locks that whoever
 //! allocates may hold. So a *reserve* is kept: when nothing else fits, the reserve goes into use, and it is replaced at the
 //! next moment at which nobody holds a lock ([`Heap::needs_reserve`]). No way of fragmenting the heap defeats that.
+//!
+//! An allocation that does not fit fails with a null pointer. Whoever can do without finds out by `try_reserve`; for whoever
+//! cannot, the panic handler ends the machine with the heap's usage. What a guest or a device tree decides the size of is
+//! reserved first ([`Kernel::reserve_heap`](crate::kernel::Kernel::reserve_heap)).
 
 use buddy_system_allocator::Heap as Buddy;
 use core::alloc::{GlobalAlloc, Layout};
@@ -26,9 +30,12 @@ pub struct Heap {
     state: SpinMutex<State>,
     /// Whether `state.reserve` is empty, readable without the lock.
     needs_reserve: AtomicBool,
-    /// Told of an allocation that not even the reserve could serve, before it fails.
-    exhausted: fn(Usage, Layout),
 }
+
+/// The image's heap.
+#[cfg(target_os = "none")]
+#[global_allocator]
+pub static HEAP: Heap = Heap::new();
 
 struct State {
     buddy: Buddy<ORDERS>,
@@ -57,11 +64,10 @@ impl fmt::Display for Usage {
 }
 
 impl Heap {
-    /// A heap without any memory. `exhausted` is called for an allocation that cannot be served, with no lock held; if it
-    /// returns, the allocation fails.
-    pub const fn new(exhausted: fn(Usage, Layout)) -> Self {
+    /// A heap without any memory.
+    pub const fn new() -> Self {
         let state = State { buddy: Buddy::new(), reserve: None };
-        Self { state: SpinMutex::new(state), needs_reserve: AtomicBool::new(true), exhausted }
+        Self { state: SpinMutex::new(state), needs_reserve: AtomicBool::new(true) }
     }
 
     /// Adds the `bytes` bytes from `start`.
@@ -101,13 +107,23 @@ impl Heap {
         Usage { used: state.buddy.stats_alloc_actual() as u64, total: state.buddy.stats_total_bytes() as u64 }
     }
 
-    /// Memory for `layout`, from the reserve if it must be.
+    /// Whether a block for `layout` is free, the reserve left aside.
+    pub fn has_room(&self, layout: Layout) -> bool {
+        let mut state = self.state.lock();
+        let Ok(block) = state.buddy.alloc(layout) else { return false };
+        // SAFETY: the block was allocated above, with this layout.
+        unsafe { state.buddy.dealloc(block, layout) };
+        true
+    }
+
+    /// Memory for `layout`, from the reserve if it must be and can help.
     fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
         let mut state = self.state.lock();
         if let Ok(block) = state.buddy.alloc(layout) {
             return Some(block);
         }
-        let Reserve { start, bytes } = state.reserve.take()?;
+        let wanted = layout.size().max(layout.align());
+        let Reserve { start, bytes } = state.reserve.take_if(|reserve| wanted <= reserve.bytes)?;
         self.needs_reserve.store(true, Ordering::Relaxed);
         // SAFETY: whoever gave the reserve gave it for good, and it was in use by nobody.
         unsafe { state.buddy.init(start, bytes) };
@@ -115,17 +131,17 @@ impl Heap {
     }
 }
 
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 // SAFETY: the buddy system gives each byte to one allocation at a time, in blocks whose size is a power of two of at
 // least the layout's size and alignment, at addresses that are multiples of their size.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match self.take(layout) {
-            Some(block) => block.as_ptr(),
-            None => {
-                (self.exhausted)(self.usage(), layout);
-                ptr::null_mut()
-            }
-        }
+        self.take(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -158,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_reserve_goes_into_use_when_nothing_else_fits() {
-        let heap = Heap::new(|_, _| ());
+        let heap = Heap::new();
         // SAFETY: fresh memory, given to this heap alone.
         unsafe { heap.add(memory(4096), 4096) };
         assert!(heap.needs_reserve());
@@ -179,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_fragmented_heap_still_serves_a_large_block_from_its_reserve() {
-        let heap = Heap::new(|_, _| ());
+        let heap = Heap::new();
         // SAFETY: fresh memory, given to this heap alone.
         unsafe { heap.add(memory(4096), 4096) };
         let small = Layout::from_size_align(64, 8).unwrap();
@@ -193,5 +209,19 @@ mod tests {
         // SAFETY: the layout is not empty.
         let block = unsafe { heap.alloc(large) };
         assert!(!block.is_null() && block.addr() % 4096 == 0);
+    }
+    #[test]
+    fn what_cannot_fit_is_refused_and_leaves_the_reserve_alone() {
+        let heap = Heap::new();
+        // SAFETY: fresh memory, given to this heap alone.
+        unsafe { heap.add(memory(4096), 4096) };
+        // SAFETY: as above.
+        unsafe { heap.add_reserve(memory(RESERVE_BYTES as usize), RESERVE_BYTES as usize) };
+        let too_large = Layout::from_size_align(RESERVE_BYTES as usize + 1, 8).unwrap();
+        // SAFETY: the layout is not empty.
+        assert!(unsafe { heap.alloc(too_large) }.is_null());
+        assert!(!heap.needs_reserve() && !heap.has_room(too_large));
+        assert!(heap.has_room(Layout::from_size_align(4096, 8).unwrap()));
+        assert_eq!(heap.usage(), Usage { used: 0, total: 4096 });
     }
 }

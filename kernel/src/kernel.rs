@@ -4,13 +4,14 @@
 //! mapped by page tables, which are frames too. [`Kernel`] keeps them apart: before each operation, while no lock is held,
 //! it fills up what runs low, so that nothing ever has to grow in the middle of something else.
 
-use crate::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::addr::{Bytes, Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::frametable::page_info::Owner;
 use crate::frametable::table::FrameTable;
 use crate::heap::Heap;
 use crate::page_alloc::{PageAlloc, PageError};
 use crate::vmap::attributes::Attributes;
 use crate::vmap::{GROWTH_FRAMES, Mapping, Vmap, VmapError};
+use core::alloc::Layout;
 use core::ops::{Range, RangeInclusive};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,6 +90,27 @@ impl Kernel {
     /// Bytes of the heap that are in use.
     pub fn heap_bytes(&self) -> u64 {
         self.heap.usage().used
+    }
+
+    /// Makes the heap grow until it can give `bytes` bytes in one piece, or in pieces of powers of two that are as much. To be
+    /// called, while no lock is held, before memory is allocated whose size a guest or a device tree decides.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapShortage`] if there is no block of frames of that size.
+    pub fn reserve_heap(&self, bytes: u64) -> Result<(), HeapShortage> {
+        self.replenish(0);
+        let shortage = HeapShortage { bytes, free: self.free_bytes() };
+        let layout = usize::try_from(bytes).map(Layout::array::<u8>);
+        if layout.is_ok_and(|layout| layout.is_ok_and(|layout| self.heap.has_room(layout))) {
+            return Ok(());
+        }
+        let frames = bytes.div_ceil(PAGE_SIZE).checked_next_power_of_two().ok_or(shortage)?;
+        let memory = self.grow(&(frames..=frames)).map_err(|GrowError| shortage)?;
+        // SAFETY: `grow` gives memory that is mapped read-write and was allocated for this.
+        unsafe { self.heap.add(memory.start.get() as usize, (memory.end.get() - memory.start.get()) as usize) };
+        self.replenish(0);
+        Ok(())
     }
 
     /// Bytes of free frames.
@@ -215,12 +237,22 @@ impl Kernel {
     }
 }
 
+/// The heap cannot grow as much as somebody asks for.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no {} of heap can be had in one piece, {} are free", Bytes(*bytes), Bytes(*free))]
+pub struct HeapShortage {
+    /// Bytes asked for.
+    pub bytes: u64,
+    /// Bytes that are free, in smaller blocks.
+    pub free: u64,
+}
+
 /// There are no frames, or no tables to map them.
 struct GrowError;
 
 #[cfg(test)]
 mod tests {
-    use super::Kernel;
+    use super::{HeapShortage, Kernel};
     use crate::addr::{Bytes, Frames, PAGE_SIZE};
     use crate::frametable::page_info::Owner;
     use crate::heap::RESERVE_BYTES;
@@ -250,6 +282,28 @@ mod tests {
             kernel.free(mfn, 0).unwrap();
         }
         assert!(kernel.grown_bytes() >= 8 * RESERVE_BYTES);
+    }
+
+    #[test]
+    fn heap_is_reserved_once_and_in_one_piece() {
+        let kernel = kernel();
+        let grown = kernel.grown_bytes();
+        kernel.reserve_heap(3 << 20).unwrap();
+        assert_eq!(kernel.grown_bytes() - grown, 4 << 20);
+        kernel.reserve_heap(3 << 20).unwrap();
+        assert_eq!(kernel.grown_bytes() - grown, 4 << 20, "it was there already");
+        let layout = Layout::from_size_align(3 << 20, 8).unwrap();
+        // SAFETY: the layout is not empty.
+        assert!(!unsafe { kernel.heap.alloc(layout) }.is_null());
+    }
+
+    #[test]
+    fn heap_that_cannot_be_had_is_refused_with_both_numbers() {
+        let kernel = kernel();
+        let free = kernel.free_bytes();
+        assert_eq!(kernel.reserve_heap(16 << 20), Err(HeapShortage { bytes: 16 << 20, free }));
+        assert_eq!(kernel.reserve_heap(u64::MAX), Err(HeapShortage { bytes: u64::MAX, free }));
+        assert_eq!(kernel.free_bytes(), free);
     }
 
     #[test]

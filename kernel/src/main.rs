@@ -6,14 +6,13 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use core::alloc::Layout;
 use lacuna::arch::aarch64::{cpu, exceptions, power, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::console::{self, ConsoleError};
 use lacuna::devtree::FactsError;
 use lacuna::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::frametable::table::FrameTable;
-use lacuna::heap::{Heap, Usage};
+use lacuna::heap::HEAP;
 use lacuna::kernel::Kernel;
 use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
 use lacuna::options::Options;
@@ -25,13 +24,6 @@ use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
 use lacuna::{fatal, frametable};
 use thiserror::Error;
-
-#[global_allocator]
-static HEAP: Heap = Heap::new(out_of_memory);
-
-fn out_of_memory(heap: Usage, wanted: Layout) {
-    fatal!("out of memory: the heap cannot give {} bytes aligned to {} ({heap})", wanted.size(), wanted.align());
-}
 
 /// Entered from `boot/src/entry.S`: with the MMU and the caches off, on the boot CPU, at exception level `level`;
 /// `device_tree` is what the loader left in x0, and `ticks` what the counter said at the first instruction.

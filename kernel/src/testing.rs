@@ -54,6 +54,6 @@ pub fn kernel_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> Kernel {
     unsafe { pool.add(first.start.address()..first.end.address(), |page| page.fill(0)) };
     let vmap = Box::leak(Box::new(Vmap::new(PageTable::new(pool, Tlb).expect("a root table"))));
     let table = frametable(core::slice::from_ref(ram));
-    let heap = Box::leak(Box::new(Heap::new(|_, _| ())));
+    let heap = Box::leak(Box::new(Heap::new()));
     Kernel::new(table, PageAlloc::new(table, vec![free.clone()]), vmap, heap)
 }

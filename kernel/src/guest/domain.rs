@@ -5,7 +5,7 @@
 
 use crate::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::arch;
-use crate::devtree::{Backing, Guest, GuestUart, Module, Placement as AddressesOf, Unmapped};
+use crate::devtree::{Backing, Guest, GuestUart, MAX_SIZE, Module, Placement as AddressesOf, Unmapped};
 use crate::frametable::page_info::Owner;
 use crate::guest::device::uart::Uart;
 use crate::guest::device::vgic::{Shape, ShapeError, Vgic};
@@ -17,7 +17,7 @@ use crate::guest::map::{GuestMap, GuestMapError};
 use crate::guest::memory::window::ModuleWindow;
 use crate::guest::memory::{GuestMemory, MemoryError, Source};
 use crate::guest::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
-use crate::kernel::Kernel;
+use crate::kernel::{HeapShortage, Kernel};
 use crate::vmap::VmapError;
 use alloc::format;
 use alloc::string::String;
@@ -76,6 +76,8 @@ pub enum Reason {
     Module { node: String, reason: VmapError },
     #[error(transparent)]
     Interrupts(#[from] ShapeError),
+    #[error("{what}: {reason}")]
+    Heap { what: &'static str, reason: HeapShortage },
 }
 
 /// A guest.
@@ -109,6 +111,7 @@ impl Domain {
     pub fn build(kernel: &Kernel, config: &Guest, number: u8, machine: Machine) -> Result<Self, BuildError> {
         let heap = kernel.heap_bytes();
         let failed = |reason| BuildError { name: config.name.clone(), reason };
+        reserve_heap(kernel, "the guest's state", state_bytes(config)).map_err(failed)?;
         let translation = Config::new(machine.physical_bits);
         let banks = banks(config, translation).map_err(failed)?;
         let map = GuestMap::new(&banks, config.cpus, config.uart).map_err(|error| failed(error.into()))?;
@@ -205,6 +208,36 @@ impl Domain {
     }
 }
 
+/// Heap in bytes for what every guest has: its devices, its map, gzip's state, names and a device tree without additions.
+const STATE_BYTES: u64 = 128 << 10;
+
+/// How many times its size a list may take for a moment that grows by doubling: the old list beside the new one, and the
+/// room that is not used.
+const LIST_GROWTH: u64 = 4;
+
+/// How many times its size what is merged into a guest's device tree takes: a copy without gaps, the new tree twice as it
+/// grows by doubling, and for each name of a property, which may be all there is, an entry of an index.
+const TREE_GROWTH: u64 = 8;
+
+/// Heap in bytes for a guest's state and the list of its static memory.
+fn state_bytes(config: &Guest) -> u64 {
+    let Backing::Static { ranges, .. } = &config.backing else { return STATE_BYTES };
+    STATE_BYTES.saturating_add(2 * LIST_GROWTH * size_of_val(ranges.as_slice()) as u64)
+}
+
+/// Heap in bytes for a guest's device tree.
+fn tree_bytes(config: &Guest) -> u64 {
+    let given = config.device_tree.as_ref().map_or(0, |module| module.span.bytes());
+    let words = config.kernel.bootargs.as_ref().map_or(0, |words| words.len() as u64);
+    // A blob that is larger is refused by its size, before anything is allocated for it.
+    let merged = (given + words).min(2 * MAX_SIZE as u64).next_power_of_two();
+    STATE_BYTES.max(TREE_GROWTH * merged)
+}
+
+fn reserve_heap(kernel: &Kernel, what: &'static str, bytes: u64) -> Result<(), Reason> {
+    kernel.reserve_heap(bytes).map_err(|reason| Reason::Heap { what, reason })
+}
+
 /// Where the guest finds its RAM.
 fn banks(config: &Guest, translation: Config) -> Result<Vec<Range<GuestAddr>>, Reason> {
     match &config.backing {
@@ -239,6 +272,7 @@ fn fill(
     machine: Machine,
 ) -> Result<(Stage2, Placement), Reason> {
     let placement = load(kernel, config, banks, memory, machine)?;
+    reserve_heap(kernel, "the list of the guest's memory", LIST_GROWTH * size_of_val(memory.extents()) as u64)?;
     let plan = Plan::new(translation, memory.extents())?;
     Ok((Stage2::build(kernel, &plan)?, placement))
 }
@@ -269,6 +303,7 @@ fn load(
         write(kernel, memory, place.start, module.bytes())?;
     }
     let given = config.device_tree.as_ref().map(|module| map(kernel, module)).transpose()?;
+    reserve_heap(kernel, "the guest's device tree", tree_bytes(config))?;
     let tree = GuestTree {
         banks,
         vcpus: config.cpus,

@@ -19,6 +19,7 @@ tests!(pages:
     a_foreign_owner_gets_no_reference
     the_reference_count_does_not_overflow
     the_heap_grows
+    an_allocation_that_does_not_fit_is_refused
 );
 
 const ME: Owner = Owner::new(100);
@@ -230,5 +231,18 @@ fn the_heap_grows(subject: &Subject<'_>) -> Verdict {
     let whole = pieces.iter().enumerate().all(|(number, piece)| piece.iter().all(|word| *word == number as u64));
     ensure!(whole, "a piece of the heap changed");
     ensure!(grown > 0 || before > 1 << 20, "4 MiB came out of a heap of 2 MiB");
+    Ok(())
+}
+
+fn an_allocation_that_does_not_fit_is_refused(subject: &Subject<'_>) -> Verdict {
+    const BYTES: usize = 1 << 20;
+    let room = |bytes| Vec::<u8>::new().try_reserve_exact(bytes);
+    ensure!(room(isize::MAX as usize).is_err(), "the heap gives what no machine has");
+    // More than the heap has in one piece, whatever it has grown to.
+    let mut sizes = core::iter::successors(Some(BYTES), |bytes| bytes.checked_mul(2));
+    let Some(bytes) = sizes.find(|bytes| room(*bytes).is_err()) else { return Err("the heap has no end".into()) };
+    if subject.kernel.reserve_heap(bytes as u64).is_ok() {
+        ensure!(room(bytes).is_ok(), "{bytes} bytes of heap were reserved and cannot be had");
+    }
     Ok(())
 }

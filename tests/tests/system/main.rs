@@ -5,6 +5,7 @@ mod broken;
 mod bugs;
 mod fvp;
 mod guest_config;
+mod guest_heap;
 mod guest_kernels;
 mod guest_keyboard;
 mod guest_life;

@@ -3,6 +3,7 @@
 use crate::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::frametable::page_info::Owner;
 use crate::guest::memory::GuestMemory;
+use crate::kernel::HeapShortage;
 use crate::vmap::VmapError;
 use core::ops::Range;
 
@@ -25,11 +26,8 @@ pub enum MemoryError {
         free: u64,
     },
     /// The heap cannot hold the list of what the guest has.
-    #[error("no heap for a list of {extents} pieces of guest RAM")]
-    Heap {
-        /// How many pieces there are.
-        extents: usize,
-    },
+    #[error("the list of guest RAM does not fit: {0}")]
+    Heap(#[from] HeapShortage),
     /// Static memory that is more or less than the banks.
     #[error("guest RAM of {} is to lie in static memory of {}", Bytes(*banks), Bytes(*host))]
     Size {

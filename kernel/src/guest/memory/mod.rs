@@ -173,7 +173,7 @@ impl GuestMemory {
             // is no other window, and no CPU runs the guest (type text).
             unsafe { Window::open(kernel, mfn, count) }?
         } else {
-            let frames = self.frames(first, count).ok_or(outside)??;
+            let frames = self.frames(kernel, first, count).ok_or(outside)??;
             // SAFETY: as above; no frame is there twice, because no two extents share one.
             unsafe { Window::open_scattered(kernel, &frames) }?
         };
@@ -256,13 +256,13 @@ impl GuestMemory {
     }
 
     /// The `count` frames from `first`; `None` if there are not so many.
-    fn frames(&self, first: GuestAddr, count: u64) -> Option<Result<Vec<Mfn>, MemoryError>> {
+    fn frames(&self, kernel: &Kernel, first: GuestAddr, count: u64) -> Option<Result<Vec<Mfn>, MemoryError>> {
         // A number that is larger than the guest asks for no heap.
         let in_all = usize::try_from(count.min(self.bytes() >> PAGE_SHIFT)).ok()?;
-        let mut frames = Vec::new();
-        if frames.try_reserve_exact(in_all).is_err() {
-            return Some(Err(MemoryError::Heap { extents: in_all }));
+        if let Err(shortage) = kernel.reserve_heap((in_all * size_of::<Mfn>()) as u64) {
+            return Some(Err(shortage.into()));
         }
+        let mut frames = Vec::with_capacity(in_all);
         let mut at = first;
         while (frames.len() as u64) < count {
             let (extent, offset) = self.find(at)?;

@@ -60,7 +60,7 @@ pub(super) fn allocate(
         let mut left = pages(bank);
         // As aligned as the guest's addresses are, so that stage 2 can use leaves of the block's size.
         while let Some(order) = block_order((bank.end.get() >> PAGE_SHIFT) - left, left) {
-            make_room(extents)?;
+            make_room(kernel, extents)?;
             let order = order.min(highest);
             match kernel.alloc(order, owner) {
                 Ok(mfn) => {
@@ -106,7 +106,7 @@ pub(super) fn claim(
             }
             let count = rest.count().min(*left);
             let end = rest.start.checked_add(count).unwrap_or(rest.end);
-            make_room(extents)?;
+            make_room(kernel, extents)?;
             own(table, &(rest.start..end), owner, range)?;
             push(extents, at_the_end_of(here, *left), rest.start, count);
             *left -= count;
@@ -201,9 +201,17 @@ const fn at_the_end_of(bank: &Range<GuestAddr>, left: u64) -> GuestAddr {
 }
 
 /// Makes room for one extent, before anything is taken that it would describe.
-fn make_room(extents: &mut Vec<Extent>) -> Result<(), MemoryError> {
-    extents.try_reserve(1).map_err(|_| MemoryError::Heap { extents: extents.len() + 1 })
+fn make_room(kernel: &Kernel, extents: &mut Vec<Extent>) -> Result<(), MemoryError> {
+    if extents.len() == extents.capacity() {
+        let more = extents.len().max(MIN_EXTENTS);
+        kernel.reserve_heap(((extents.len() + more) * size_of::<Extent>()) as u64)?;
+        extents.reserve_exact(more);
+    }
+    Ok(())
 }
+
+/// The first room for extents.
+const MIN_EXTENTS: usize = 8;
 
 /// Adds frames to a list that has room for them.
 fn push(extents: &mut Vec<Extent>, ipa: GuestAddr, mfn: Mfn, frames: u64) {

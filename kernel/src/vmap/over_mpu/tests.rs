@@ -146,7 +146,7 @@ fn mappings_inside_ones_own_memory_end_in_any_order_and_take_no_slot() {
 #[test]
 fn there_can_be_more_mappings_than_there_is_room_for_at_first() {
     let (vmap, _) = vmap();
-    let heap = Heap::new(|_, _| ());
+    let heap = Heap::new();
     let mut mappings = Vec::new();
     for count in 1..2000 {
         if let Some(shortage) = vmap.shortage(count) {

@@ -16,7 +16,6 @@ use super::{TreeError, at};
 use crate::devtree::{is_compatible, text};
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use vm_fdt::FdtWriter;
@@ -39,11 +38,12 @@ pub(super) struct Given<'b, 'a> {
     pub gic: Option<u32>,
     /// The command line in its `/chosen`.
     pub bootargs: Option<&'a str>,
-    /// The children of the root that are copied.
-    copied: Vec<FdtNode<'b, 'a>>,
+    /// The root, some of whose children are copied. They are not listed: there may be as many as fit into the blob.
+    root: Option<FdtNode<'b, 'a>>,
 }
 
 /// What a child of a given tree's root is to the guest's tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Chosen,
     /// The interrupt controller, or what stands for it.
@@ -80,6 +80,7 @@ impl<'b, 'a> Given<'b, 'a> {
         let Some(root) = tree.find_node("/") else {
             return Ok(given);
         };
+        given.root = Some(root);
         let cells = root.cell_sizes();
         for child in root.children() {
             let path = || format!("/{}", child.name);
@@ -92,7 +93,7 @@ impl<'b, 'a> Given<'b, 'a> {
                     let (address, size) = (cells.address_cells, cells.size_cells);
                     return Err(TreeError::Cells { node: path(), address, size });
                 }
-                Role::Copied => given.copied.push(child),
+                Role::Copied => {}
             }
         }
         Ok(given)
@@ -100,7 +101,9 @@ impl<'b, 'a> Given<'b, 'a> {
 
     /// Writes what is to be copied into the open root of `fdt`.
     pub fn copy(&self, fdt: &mut FdtWriter) -> Result<(), TreeError> {
-        self.copied.iter().try_for_each(|child| copy(*child, &format!("/{}", child.name), fdt))
+        let children = self.root.into_iter().flat_map(FdtNode::children);
+        let mut copied = children.filter(|child| Role::of(*child) == Role::Copied);
+        copied.try_for_each(|child| copy(child, &format!("/{}", child.name), fdt))
     }
 }
 
