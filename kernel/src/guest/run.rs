@@ -57,7 +57,7 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
     let machine = Machine {
         midr: cpu::identity(),
         physical_bits: cpu::physical_address_bits(),
-        priority_bits: CpuInterface::priority_bits(),
+        priority_bits: CpuInterface::features().priority_bits(),
     };
     keyboard::start(1, 0);
     let mut resets = 0_u64;

@@ -22,6 +22,7 @@ const ICENABLER: u64 = 0x180;
 /// Set-pending registers.
 pub const ISPENDR: u64 = 0x200;
 const ICPENDR: u64 = 0x280;
+const ISACTIVER: u64 = 0x300;
 const ICACTIVER: u64 = 0x380;
 const IPRIORITYR: u64 = 0x400;
 const ICFGR: u64 = 0xc00;
@@ -106,11 +107,104 @@ impl Gic {
         barrier();
     }
 
+    /// Makes an interrupt active, without an acknowledgement.
+    pub fn activate(&self, interrupt: u32) {
+        let (frame, word, bit) = self.bit(interrupt);
+        write32(frame + ISACTIVER + word, bit);
+        barrier();
+    }
+
+    /// Makes an interrupt inactive, without an end.
+    pub fn make_inactive(&self, interrupt: u32) {
+        let (frame, word, bit) = self.bit(interrupt);
+        write32(frame + ICACTIVER + word, bit);
+        barrier();
+    }
+
+    /// Whether an interrupt is active, by the distributor's account.
+    pub fn is_active(&self, interrupt: u32) -> bool {
+        let (frame, word, bit) = self.bit(interrupt);
+        read32(frame + ISACTIVER + word) & bit != 0
+    }
+
+    /// Sets the priority of an interrupt.
+    pub fn set_priority(&self, interrupt: u32, priority: u8) {
+        let (frame, ..) = self.bit(interrupt);
+        let (word, shift) = (frame + IPRIORITYR + u64::from(interrupt & !3), 8 * (interrupt & 3));
+        write32(word, read32(word) & !(0xff << shift) | u32::from(priority) << shift);
+        barrier();
+    }
+
+    /// Puts an interrupt into a group.
+    pub fn set_group(&self, interrupt: u32, group: Group) {
+        let (frame, word, bit) = self.bit(interrupt);
+        let others = read32(frame + IGROUPR + word) & !bit;
+        write32(frame + IGROUPR + word, others | if group == Group::One { bit } else { 0 });
+        barrier();
+    }
+
     /// Whether an interrupt is pending, by the distributor's account.
     pub fn is_pending(&self, interrupt: u32) -> bool {
         let (frame, word, bit) = self.bit(interrupt);
         read32(frame + ISPENDR + word) & bit != 0
     }
+}
+
+/// The group of an interrupt: each has its registers of the CPU interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// A FIQ.
+    Zero,
+    /// An IRQ.
+    One,
+}
+
+impl Group {
+    /// Lets interrupts of the group through, or keeps them out.
+    pub fn let_through(self, let_through: bool) {
+        match self {
+            Self::Zero => write!("S3_0_C12_C12_6", let_through.into()), // ICC_IGRPEN0_EL1
+            Self::One => write!("S3_0_C12_C12_7", let_through.into()),  // ICC_IGRPEN1_EL1
+        }
+    }
+
+    /// Takes the most urgent interrupt of the group.
+    pub fn acknowledge(self) -> u32 {
+        match self {
+            Self::Zero => {
+                let interrupt = read!("S3_0_C12_C8_0"); // ICC_IAR0_EL1
+                barrier();
+                interrupt as u32 & 0xff_ffff
+            }
+            Self::One => acknowledge(),
+        }
+    }
+
+    /// Is done with an interrupt that was taken of the group.
+    pub fn end(self, interrupt: u32) {
+        match self {
+            Self::Zero => write!("S3_0_C12_C8_1", interrupt.into()), // ICC_EOIR0_EL1
+            Self::One => end(interrupt),
+        }
+    }
+
+    /// Sends software-generated interrupts of the group, as ICC_SGI1R_EL1 has it.
+    pub fn send(self, value: u64) {
+        match self {
+            Self::Zero => write!("S3_0_C12_C11_7", value), // ICC_SGI0R_EL1
+            Self::One => send(value),
+        }
+    }
+}
+
+/// Whether the end of an interrupt drops its priority only, and [`deactivate`] does the rest: ICC_CTLR_EL1.EOImode.
+pub fn split_ends(split: bool) {
+    write!("S3_0_C12_C12_4", u64::from(split) << 1);
+}
+
+/// Deactivates an interrupt, where ends are split.
+pub fn deactivate(interrupt: u32) {
+    write!("S3_0_C12_C11_1", interrupt.into()); // ICC_DIR_EL1
 }
 
 /// Interrupts of every priority, and one end for each.

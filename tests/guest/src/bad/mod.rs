@@ -9,6 +9,7 @@ mod expect;
 mod faults;
 mod interrupts;
 mod memory;
+mod nesting;
 mod registers;
 mod scribble;
 mod timers;
@@ -63,6 +64,7 @@ pub fn run(machine: &Machine) {
     registers::run(&mut steps);
     faults::run(&mut steps);
     interrupts::run(&mut steps, &gic);
+    nesting::run(&mut steps, &gic);
     timers::run(&mut steps, &gic);
     scribble::run(&mut steps, machine, &gic);
     say!("{} passed, {} failed", steps.passed, steps.failed);

@@ -1,7 +1,10 @@
 //! The virtual CPU interface of this CPU: its list registers, and what goes with them (IHI 0069, 12.4).
 
 use crate::arch::aarch64::gic;
-use crate::guest::device::vgic::{ListRegister, ListRegisters, Maintenance};
+use crate::arch::syndrome::Access;
+use crate::guest::device::vgic::{
+    CommonRegister, Features, InterfaceControl, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, Running,
+};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
     ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2, ICH_LR4_EL2, ICH_LR5_EL2, ICH_LR6_EL2, ICH_LR7_EL2,
@@ -12,20 +15,13 @@ use core::arch::asm;
 
 /// ICH_HCR_EL2: En, the virtual CPU interface works.
 const ENABLE: u64 = 1 << 0;
-/// LRENPIE: maintenance when an interrupt that is not listed was ended.
-const UNLISTED: u64 = 1 << 2;
-/// NPIE: maintenance when no listed interrupt is pending.
-const NO_PENDING: u64 = 1 << 3;
-/// TDIR: ICC_DIR_EL1 of the guest is trapped, where ICH_VTR_EL2.TDS says that this can be.
+/// TC: the registers of the guest that are common to both groups are trapped: ICC_DIR_EL1, ICC_CTLR_EL1, ICC_PMR_EL1,
+/// ICC_RPR_EL1 and those that send SGIs.
+const TRAP_COMMON: u64 = 1 << 10;
+/// TDIR: ICC_DIR_EL1 of the guest is trapped.
 const TRAP_DEACTIVATION: u64 = 1 << 14;
 /// EOIcount: interrupts ended that are not listed.
 const COUNT_SHIFT: u32 = 27;
-
-/// ICH_VTR_EL2.TDS.
-const HAS_TRAP: u64 = 1 << 19;
-/// ICH_VTR_EL2.PREbits: bits of a preemption level, less 1. From 6 bits on there is more than one active priorities
-/// register of each group.
-const PREEMPTION_SHIFT: u32 = 26;
 
 /// ICH_VMCR_EL2 for a guest that starts: no group enabled, every priority masked. VFIQEn, bit 3, is RES1 where there are
 /// only system registers.
@@ -34,8 +30,8 @@ const CONTROL_START: u64 = 1 << 3;
 /// The virtual CPU interface of this CPU while a guest has it.
 #[derive(Debug)]
 pub struct CpuInterface {
-    count: usize,
-    /// TDIR if it can be set.
+    features: Features,
+    /// Traps ICC_DIR_EL1: TDIR or TC.
     trap: u64,
     /// ICH_HCR_EL2 as last written.
     control: u64,
@@ -66,18 +62,16 @@ macro_rules! with_register {
 }
 
 impl CpuInterface {
-    /// Bits of a priority that it has: ICH_VTR_EL2.PRIbits + 1.
-    pub fn priority_bits() -> u32 {
-        ((ICH_VTR_EL2.get() >> 29) as u32 & 0b111) + 1
+    /// What it can do.
+    pub fn features() -> Features {
+        Features::from_raw(ICH_VTR_EL2.get())
     }
 
     /// Takes the interface for a guest that starts: nothing listed, nothing active, masked.
     pub fn start() -> Self {
-        let features = ICH_VTR_EL2.get();
-        let count = (features & 0x1f) as usize + 1;
-        let trap = if features & HAS_TRAP != 0 { TRAP_DEACTIVATION } else { 0 };
-        let mut interface = Self { count: count.min(16), trap, control: ENABLE };
-        interface.clear(features);
+        let features = Self::features();
+        let mut interface = Self { features, trap: deactivation_trap(features), control: ENABLE };
+        interface.clear();
         // What an earlier guest may have switched off, where it can be: SRE, DFB and DIB of ICC_SRE_EL1.
         // SAFETY: a guest reaches its interrupts by system registers, which ICC_SRE_EL2 allows.
         unsafe { asm!("msr icc_sre_el1, {}", in(reg) 0b111_u64, options(nomem, nostack, preserves_flags)) };
@@ -90,24 +84,36 @@ impl CpuInterface {
     /// Takes the interface from the guest, whose interrupts are gone.
     pub fn stop(mut self) {
         set_control(0);
-        self.clear(ICH_VTR_EL2.get());
+        self.clear();
         barrier::isb(barrier::SY);
     }
 
-    fn clear(&mut self, features: u64) {
-        for index in 0..self.count {
+    /// Does a trapped access of the guest to one of its registers, which TC brings here. What a load reads; 0 for a store.
+    #[cold]
+    #[inline(never)]
+    pub fn access(&mut self, register: CommonRegister, access: Access, value: u64) -> u64 {
+        match access {
+            Access::Read => register.read(self.features, &self.running()),
+            Access::Write => {
+                ICH_VMCR_EL2.set(register.write(self.features, self.control(), value).raw());
+                0
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        for index in 0..self.count() {
             self.write(index, ListRegister::EMPTY);
         }
-        let levels = (features >> PREEMPTION_SHIFT & 0b111) + 1;
         // SAFETY: ICH_AP0R0_EL2 and ICH_AP1R0_EL2 always exist; they say which of the guest's priorities are active.
         unsafe { asm!("msr S3_4_C12_C8_0, xzr", "msr S3_4_C12_C9_0, xzr", options(nomem, nostack, preserves_flags)) };
-        if levels >= 6 {
+        if self.features.preemption_bits() >= 6 {
             // SAFETY: as above: the second of each exists with 6 bits or more.
             unsafe {
                 asm!("msr S3_4_C12_C8_1, xzr", "msr S3_4_C12_C9_1, xzr", options(nomem, nostack, preserves_flags))
             };
         }
-        if levels >= 7 {
+        if self.features.preemption_bits() >= 7 {
             // SAFETY: as above: the third and fourth exist with 7 bits.
             unsafe {
                 asm!(
@@ -122,6 +128,23 @@ impl CpuInterface {
     }
 }
 
+/// The bit of ICH_HCR_EL2 that traps ICC_DIR_EL1: all that has TDIR need not have TC's other traps. A function of its own,
+/// so that a test can have the machine do without.
+#[inline(never)]
+fn deactivation_trap(features: Features) -> u64 {
+    if features.traps_deactivation_alone() { TRAP_DEACTIVATION } else { TRAP_COMMON }
+}
+
+/// Reads a system register of the virtual CPU interface, 32 bits of active priorities.
+macro_rules! active_priorities {
+    ($register:literal) => {{
+        let value: u64;
+        // SAFETY: reads an active priorities register, which the caller knows to exist.
+        unsafe { asm!(concat!("mrs {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags)) };
+        u128::from(value as u32)
+    }};
+}
+
 /// Writes ICH_HCR_EL2.
 fn set_control(value: u64) {
     // SAFETY: concerns the interrupts of a guest only.
@@ -131,7 +154,7 @@ fn set_control(value: u64) {
 impl ListRegisters for CpuInterface {
     #[inline]
     fn count(&self) -> usize {
-        self.count
+        self.features.list_registers().min(MAX_LIST_REGISTERS)
     }
 
     #[inline]
@@ -147,6 +170,9 @@ impl ListRegisters for CpuInterface {
     #[inline]
     fn empty(&self) -> u32 {
         let empty: u64;
+        // What was written to list registers is seen by a read of another register only after a context synchronisation
+        // event (DDI 0487, D24.1.2.2).
+        barrier::isb(barrier::SY);
         // SAFETY: reads ICH_ELRSR_EL2.
         unsafe { asm!("mrs {}, S3_4_C12_C11_5", out(reg) empty, options(nomem, nostack, preserves_flags)) };
         empty as u32
@@ -163,10 +189,29 @@ impl ListRegisters for CpuInterface {
         count as u32
     }
 
+    #[inline]
+    fn control(&self) -> InterfaceControl {
+        InterfaceControl::from_raw(ICH_VMCR_EL2.get())
+    }
+
+    #[inline(never)]
+    fn running(&self) -> Running {
+        let bits = self.features.preemption_bits();
+        let mut levels = [active_priorities!("S3_4_C12_C8_0"), active_priorities!("S3_4_C12_C9_0")];
+        if bits >= 6 {
+            levels[0] |= active_priorities!("S3_4_C12_C8_1") << 32;
+            levels[1] |= active_priorities!("S3_4_C12_C9_1") << 32;
+        }
+        if bits >= 7 {
+            levels[0] |= active_priorities!("S3_4_C12_C8_2") << 64 | active_priorities!("S3_4_C12_C8_3") << 96;
+            levels[1] |= active_priorities!("S3_4_C12_C9_2") << 64 | active_priorities!("S3_4_C12_C9_3") << 96;
+        }
+        Running::new(levels, self.control(), bits)
+    }
+
     fn want_maintenance(&mut self, when: Maintenance) {
-        let no_pending = if when.contains(Maintenance::NO_PENDING) { NO_PENDING } else { 0 };
-        let unlisted = if when.contains(Maintenance::UNLISTED) { UNLISTED | self.trap } else { 0 };
-        self.control = ENABLE | no_pending | unlisted;
+        let trap = if when.contains(Maintenance::UNLISTED) { self.trap } else { 0 };
+        self.control = ENABLE | when.raw() | trap;
         set_control(self.control);
     }
 

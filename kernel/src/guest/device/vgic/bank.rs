@@ -11,6 +11,7 @@ pub(super) use listing::Waiting;
 
 use super::Line;
 use super::affinity::Affinity;
+use super::list_register::Group;
 
 const INTERRUPTS: usize = super::BANK as usize;
 
@@ -30,6 +31,9 @@ pub(super) struct Bank {
     /// Pending by an edge or by software.
     latched: u32,
     active: u32,
+    /// Active because the guest acknowledged them, not because it wrote to a register; of those, the ones in group 1 then.
+    acknowledged: u32,
+    acknowledged_group: u32,
     /// In a list register of their holder.
     resident: u32,
     /// Of those, the ones that took their latch, or their being active, along.
@@ -45,6 +49,8 @@ pub(super) struct Bank {
     /// Whose physical interrupt is to be deactivated by the vCPU that the bank belongs to.
     to_release: u32,
     pub(super) priority: [u8; INTERRUPTS],
+    /// The priority with which an interrupt was acknowledged.
+    acknowledged_priority: [u8; INTERRUPTS],
     physical: [u32; INTERRUPTS],
     affinity: [Affinity; INTERRUPTS],
     /// The vCPU of that affinity.
@@ -75,6 +81,8 @@ impl Bank {
             line: 0,
             latched: 0,
             active: 0,
+            acknowledged: 0,
+            acknowledged_group: 0,
             resident: 0,
             lent_latch: 0,
             lent_active: 0,
@@ -84,6 +92,7 @@ impl Bank {
             relinked: 0,
             to_release: 0,
             priority: [0; INTERRUPTS],
+            acknowledged_priority: [0; INTERRUPTS],
             physical: [0; INTERRUPTS],
             affinity: [Affinity::of(0); INTERRUPTS],
             target: [Some(0); INTERRUPTS],
@@ -144,6 +153,7 @@ impl Bank {
 
     pub(super) fn clear_active(&mut self, bits: u32) {
         self.active &= !bits;
+        self.acknowledged &= !bits;
         self.forget_active |= bits & self.resident;
     }
 
@@ -165,6 +175,22 @@ impl Bank {
     /// Those that are active, apart from what list registers took along.
     pub(super) fn active(&self) -> u32 {
         self.active
+    }
+
+    /// Those that are active by an acknowledgement, apart from what list registers have seen since.
+    pub(super) fn acknowledged(&self) -> u32 {
+        self.acknowledged & self.active
+    }
+
+    /// The priority and the group of `n` for the guest's CPU interface: those that it was acknowledged with as long as it is
+    /// active, since the interface matches the end of an interrupt by them; else those that the guest has set.
+    pub(super) fn rank(&self, n: u32) -> (u8, Group) {
+        let (bit, at) = (1 << n, n as usize);
+        if self.acknowledged() & bit != 0 {
+            (self.acknowledged_priority[at], Group::of(self.acknowledged_group, bit))
+        } else {
+            (self.priority[at], Group::of(self.group, bit))
+        }
     }
 
     /// Those that are in a list register.

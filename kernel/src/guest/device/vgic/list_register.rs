@@ -2,6 +2,7 @@
 //!
 //! Behind a trait, so that on the host a model of the hardware can be behind it.
 
+use super::interface::{InterfaceControl, Running};
 use core::ops::BitOr;
 
 /// The most list registers that a CPU can have (IHI 0069, 12.4 "ICH_LR_EL2").
@@ -27,6 +28,24 @@ pub enum State {
     Active = 0b10,
     /// Was acknowledged, and is to be taken once more.
     ActiveAndPending = 0b11,
+}
+
+impl Group {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Zero, Self::One];
+
+    /// The group of the interrupt of `bit` in a bank with those of `group_1` in group 1.
+    pub(super) const fn of(group_1: u32, bit: u32) -> Self {
+        if group_1 & bit == 0 { Self::Zero } else { Self::One }
+    }
+
+    /// The other one.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Zero => Self::One,
+            Self::One => Self::Zero,
+        }
+    }
 }
 
 impl State {
@@ -146,7 +165,8 @@ impl ListRegister {
     }
 }
 
-/// What makes the virtual CPU interface ask for maintenance, besides the ends that list registers ask for.
+/// What makes the virtual CPU interface ask for maintenance, besides the ends that list registers ask for: bits of
+/// ICH_HCR_EL2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Maintenance(u8);
@@ -154,16 +174,37 @@ pub struct Maintenance(u8);
 impl Maintenance {
     /// Nothing.
     pub const NOTHING: Self = Self(0);
-    /// That no listed interrupt is pending, since others wait: ICH_HCR_EL2.NPIE.
-    pub const NO_PENDING: Self = Self(1 << 0);
-    /// That the guest ended an interrupt that is active and not listed: ICH_HCR_EL2.LRENPIE. ICC_DIR_EL1 must be trapped
-    /// as well (TDIR, or TC where ICH_VTR_EL2 has no TDS), and goes to [`Vgic::deactivate`](super::Vgic::deactivate): it
-    /// can name any interrupt.
-    pub const UNLISTED: Self = Self(1 << 1);
+    /// That the guest ended an interrupt that is active and not listed: LRENPIE. ICC_DIR_EL1 must be trapped as well (TDIR,
+    /// or TC where ICH_VTR_EL2 has no TDS), and goes to [`Vgic::deactivate`](super::Vgic::deactivate): it can name any
+    /// interrupt.
+    pub const UNLISTED: Self = Self(1 << 2);
+    /// That no listed interrupt is pending, since others wait: NPIE.
+    pub const NO_PENDING: Self = Self(1 << 3);
+
+    /// That the guest's CPU interface lets interrupts of `group` through: VGrp0EIE or VGrp1EIE. It asks as long as it does.
+    pub const fn enabled(group: Group) -> Self {
+        match group {
+            Group::Zero => Self(1 << 4),
+            Group::One => Self(1 << 6),
+        }
+    }
+
+    /// That the guest's CPU interface keeps interrupts of `group` out: VGrp0DIE or VGrp1DIE. It asks as long as it does.
+    pub const fn disabled(group: Group) -> Self {
+        match group {
+            Group::Zero => Self(1 << 5),
+            Group::One => Self(1 << 7),
+        }
+    }
 
     /// Whether it has all of `other`.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The bits of ICH_HCR_EL2.
+    pub const fn raw(self) -> u64 {
+        self.0 as u64
     }
 }
 
@@ -192,6 +233,12 @@ pub trait ListRegisters {
 
     /// Reads how often the guest ended an interrupt that is not listed, and sets it to 0: ICH_HCR_EL2.EOIcount.
     fn take_unlisted_ends(&mut self) -> u32;
+
+    /// What the guest has set up at its interface: ICH_VMCR_EL2.
+    fn control(&self) -> InterfaceControl;
+
+    /// What the guest runs: ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2.
+    fn running(&self) -> Running;
 
     /// Says what maintenance is asked for from now on; nothing, until this is called.
     fn want_maintenance(&mut self, when: Maintenance);

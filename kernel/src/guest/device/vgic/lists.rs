@@ -1,16 +1,10 @@
 //! From the banks into list registers, and back.
 //!
 //! Mostly one interrupt changes and there is room: [`Vgic::settle`]. When there is not, or more than one changes, all list
-//! registers of the CPU are read back ([`Vgic::fold`]) and filled anew ([`Vgic::fill`]) with the best of what there is.
-//!
-//! Active interrupts come first, since the hardware ends only what it finds listed. But one list register is always left to
-//! the best of those that are pending. While others wait, the interface asks for maintenance as soon as it has none that is
-//! pending, and as those listed go before those that wait, the order is kept. While active ones wait, it asks at the end of
-//! one that it has not; which one that was follows from their nesting.
+//! registers of the CPU are read back and filled anew with the best of what there is: [`Vgic::refill`].
 
 use super::bank::{Waiting, ones};
 use super::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
-use super::ranking::{Best, Rank};
 use super::{Kick, Vgic};
 
 impl Vgic {
@@ -23,7 +17,7 @@ impl Vgic {
 
     /// Those of a bank that belong into a list register: active, or pending and deliverable.
     #[inline]
-    fn listable(&self, index: usize) -> u32 {
+    pub(super) fn listable(&self, index: usize) -> u32 {
         let bank = &self.banks[index];
         bank.active() | bank.pending() & self.deliverable(index)
     }
@@ -70,6 +64,10 @@ impl Vgic {
         if !bank.is_resident(n) || bank.owner(n) != Some(cpu) {
             return (None, Kick::NONE);
         }
+        if self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+            // An end that is still to be charged needs all that is listed in its place; `place` fills anew.
+            return (None, self.fold(cpu, lists));
+        }
         let slot = bank.slot(n);
         (Some(slot), self.take_back(cpu, index, n, lists))
     }
@@ -84,11 +82,10 @@ impl Vgic {
         lists: &mut impl ListRegisters,
     ) -> Kick {
         let bit = 1 << n;
-        let mine = self.banks[index].owner(n) == Some(cpu);
-        if mine && self.cpus[cpu].asked != Maintenance::NOTHING {
-            return self.refill(cpu, lists);
+        if self.cpus[cpu].asked != Maintenance::NOTHING {
+            return self.refill(cpu, lists) | self.kicks(cpu, index, bit);
         }
-        if !mine || self.listable(index) & bit == 0 {
+        if self.banks[index].owner(n) != Some(cpu) || self.listable(index) & bit == 0 {
             if let Some(slot) = slot {
                 lists.write(slot, ListRegister::EMPTY);
             }
@@ -116,7 +113,7 @@ impl Vgic {
 
     /// Lists interrupt `n` of a bank in `slot`.
     #[inline]
-    fn list(
+    pub(super) fn list(
         &mut self,
         cpu: usize,
         index: usize,
@@ -139,99 +136,6 @@ impl Vgic {
         self.banks[index].take_back(n, lists.read(slot));
         self.cpus[cpu].used &= !(1 << slot);
         self.release(cpu, index, 1 << n, lists) | self.kicks(cpu, index, 1 << n)
-    }
-
-    /// Reads all list registers back.
-    pub(super) fn fold(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
-        let mut kick = Kick::NONE;
-        if self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
-            for _ in 0..lists.take_unlisted_ends() {
-                kick = kick | self.end_unlisted(cpu, lists);
-            }
-        }
-        for n in ones(self.banks[cpu].take_releases()) {
-            lists.deactivate(self.banks[cpu].physical(n));
-        }
-        for slot in ones(self.cpus[cpu].used) {
-            if let Some((index, n)) = self.locate(cpu, self.cpus[cpu].held[slot as usize]) {
-                kick = kick | self.take_back(cpu, index, n, lists);
-            }
-        }
-        kick
-    }
-
-    /// The guest ended an interrupt that is active and not listed. Interrupts end in the reverse order of their
-    /// acknowledgement, so it was the one with the highest priority of these.
-    fn end_unlisted(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
-        let mut best = Best::new();
-        self.each(cpu, |vgic, index| vgic.banks[index].active(), |rank, _| best.offer(rank));
-        let Some((index, n)) = best.first(1).first().and_then(|rank| self.locate(cpu, rank.id)) else {
-            return Kick::NONE;
-        };
-        self.banks[index].clear_active(1 << n);
-        self.release(cpu, index, 1 << n, lists) | self.kicks(cpu, index, 1 << n)
-    }
-
-    /// Fills the list registers, after [`fold`](Self::fold).
-    pub(super) fn fill(&mut self, cpu: usize, lists: &mut impl ListRegisters) {
-        let (mut active, mut pending) = (Best::new(), Best::new());
-        self.each(
-            cpu,
-            Self::listable,
-            |rank, is_active| if is_active { active.offer(rank) } else { pending.offer(rank) },
-        );
-
-        let count = count(lists);
-        let room = if pending.seen() == 0 { count } else { count - 1 };
-        let active_listed = active.first(room);
-        let pending_listed = pending.first(count - active_listed.len());
-        let waits = pending.seen() > pending_listed.len();
-        let waiting = if waits { Waiting::Others } else { Waiting::Nobody };
-        let mut slot = 0;
-        for rank in active_listed.iter().chain(pending_listed) {
-            if let Some((index, n)) = self.locate(cpu, rank.id) {
-                self.list(cpu, index, n, slot, waiting, lists);
-                slot += 1;
-            }
-        }
-        for empty in slot..count {
-            lists.write(empty, ListRegister::EMPTY);
-        }
-
-        let mut ask = Maintenance::NOTHING;
-        if waits {
-            ask = ask | Maintenance::NO_PENDING;
-        }
-        if active.seen() > active_listed.len() {
-            ask = ask | Maintenance::UNLISTED;
-        }
-        if self.cpus[cpu].asked != ask {
-            if ask.contains(Maintenance::UNLISTED) && !self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
-                // Ends of what was not active at all are counted too, and do not count.
-                let _before = lists.take_unlisted_ends();
-            }
-            self.cpus[cpu].asked = ask;
-            lists.want_maintenance(ask);
-        }
-    }
-
-    /// Reads all list registers back and fills them anew.
-    pub(super) fn refill(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
-        let kick = self.fold(cpu, lists);
-        self.fill(cpu, lists);
-        kick
-    }
-
-    /// Visits the interrupts that are `cpu`'s, not resident and chosen by `which` from each bank, with whether each is
-    /// active.
-    fn each(&self, cpu: usize, which: impl Fn(&Self, usize) -> u32, mut visit: impl FnMut(Rank, bool)) {
-        for index in core::iter::once(cpu).chain(self.cpus.len()..self.banks.len()) {
-            let bank = &self.banks[index];
-            for n in ones(which(self, index) & !bank.resident()).filter(|n| bank.owner(*n) == Some(cpu)) {
-                let rank = Rank { priority: bank.priority[n as usize], id: self.id_of(index, n) };
-                visit(rank, bank.active() & 1 << n != 0);
-            }
-        }
     }
 
     /// Does something to the interrupts `bits` of a bank, wherever they are.
@@ -300,6 +204,6 @@ impl Vgic {
 }
 
 /// How many list registers there are, as the architecture limits it.
-fn count(lists: &impl ListRegisters) -> usize {
+pub(super) fn count(lists: &impl ListRegisters) -> usize {
     lists.count().clamp(1, MAX_LIST_REGISTERS)
 }

@@ -6,7 +6,8 @@
 //! something asks for it: an exit that does not concern the vGIC costs nothing here.
 //!
 //! - `bank`: the state of 32 interrupts that is not in a list register.
-//! - `lists`: moving it into list registers and back, the highest priority first.
+//! - `interface`: what the guest has set up at its CPU interface, as values.
+//! - `lists` and `refill`: moving it into list registers and back, the highest priority first.
 //! - `access`, `distributor`, `redistributor` and `registers`: what the guest sees of it.
 //! - `sgi`: interrupts from one vCPU to another.
 //!
@@ -22,11 +23,13 @@ mod access;
 mod affinity;
 mod bank;
 mod distributor;
+mod interface;
 mod kick;
 mod list_register;
 mod lists;
 mod ranking;
 mod redistributor;
+mod refill;
 mod registers;
 mod report;
 mod sgi;
@@ -36,8 +39,9 @@ mod tests;
 pub use access::{Access, Answer, Frame, Rejected, Size, Sizes};
 pub use affinity::Affinity;
 pub use distributor::DISTRIBUTOR_BYTES;
+pub use interface::{CommonRegister, Features, InterfaceControl, Running};
 pub use kick::Kick;
-pub use list_register::{End, Group, ListRegister, ListRegisters, Maintenance, State};
+pub use list_register::{End, Group, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 pub use redistributor::REDISTRIBUTOR_BYTES;
 pub use report::Snapshot;
 pub use sgi::SgiRegister;
@@ -45,7 +49,6 @@ pub use sgi::SgiRegister;
 use crate::devtree::MAX_SPIS;
 use alloc::vec::Vec;
 use bank::Bank;
-use list_register::MAX_LIST_REGISTERS;
 use registers::CtlrGroups;
 
 /// Interrupts of one bank: registers with a bit for each have 32.
@@ -195,10 +198,11 @@ impl Vgic {
         self.change(cpu, index, 1 << n, lists, |bank| bank.clear_pending(1 << n))
     }
 
-    /// What a write of `id` to ICC_DIR_EL1 means, which is trapped while [`Maintenance::UNLISTED`] is asked for.
+    /// What a write of `id` to ICC_DIR_EL1 means, which is trapped while [`Maintenance::UNLISTED`] is asked for. Nothing, as
+    /// in hardware, where the end of an interrupt deactivates it already (IHI 0069, 12.2 "ICC_DIR_EL1").
     pub fn deactivate(&mut self, cpu: usize, id: u32, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
-        if self.banks[index].owner(n) != Some(cpu) {
+        if self.banks[index].owner(n) != Some(cpu) || !lists.control().splits_ends() {
             return Kick::NONE;
         }
         self.change(cpu, index, 1 << n, lists, |bank| bank.clear_active(1 << n))

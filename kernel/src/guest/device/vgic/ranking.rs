@@ -3,9 +3,20 @@
 use super::list_register::MAX_LIST_REGISTERS;
 use arrayvec::ArrayVec;
 
-/// An interrupt among others: the lower, the sooner. By priority, then by INTID, so that there are no ties.
+/// Whether an interrupt competes with the others of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// It is for the guest to acknowledge, or to end.
+    Due,
+    /// Pending in a group that the guest's CPU interface keeps out, or made active by software and not acknowledged, so
+    /// that no end of an interrupt names it. It is listed if there is room.
+    Idle,
+}
+
+/// An interrupt among others: the lower, the sooner. By class, by priority, then by INTID, so that there are no ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
+    pub(super) class: Class,
     pub(super) priority: u8,
     pub(super) id: u32,
 }

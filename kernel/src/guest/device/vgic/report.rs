@@ -51,7 +51,7 @@ impl Vgic {
             state: State::of(pending & bit, active & bit),
             enabled: bank.enabled & bit != 0,
             priority: bank.priority[n as usize],
-            group: if bank.group & bit == 0 { Group::Zero } else { Group::One },
+            group: Group::of(bank.group, bit),
             affinity: bank.route(n),
             physical: bank.is_linked(n).then(|| bank.physical(n)),
         })

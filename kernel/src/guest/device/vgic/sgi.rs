@@ -65,8 +65,7 @@ impl Vgic {
         let mut kick = Kick::NONE;
         for target in request.targets(cpu, self.cpus()).cpus() {
             let bank = &mut self.banks[target];
-            let group = if bank.group & bit == 0 { Group::Zero } else { Group::One };
-            if group == register.group() {
+            if Group::of(bank.group, bit) == register.group() {
                 bank.set_pending(bit);
                 kick = kick | self.settle(cpu, target, request.id(), lists);
             }

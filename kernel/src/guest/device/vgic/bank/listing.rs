@@ -25,6 +25,16 @@ impl Bank {
         (pending, active)
     }
 
+    /// Whether `n`, whose list register has become `listed`, is active since it was acknowledged there.
+    fn was_acknowledged_there(&self, n: u32, listed: ListRegister) -> bool {
+        listed.state().is_active() && self.lent_active & 1 << n == 0
+    }
+
+    /// Whether `n`, whose list register has become `listed`, is active by an acknowledgement, there or before.
+    pub(in super::super) fn runs_as(&self, n: u32, listed: ListRegister) -> bool {
+        listed.state().is_active() && (self.acknowledged & 1 << n != 0 || self.was_acknowledged_there(n, listed))
+    }
+
     /// Whether `n` was given to a list register of `cpu` as pending and no more, and nobody has wanted anything else of it
     /// since.
     #[inline]
@@ -45,7 +55,11 @@ impl Bank {
     ) -> ListRegister {
         let (bit, at) = (1 << n, n as usize);
         let active = self.active & bit;
-        let here = self.target[at] == Some(cpu as u8) && (active == 0 || waiting == Waiting::Nobody);
+        let (priority, group) = self.rank(n);
+        // A list register has one priority and one group. An active interrupt whose handler has changed them keeps those
+        // that it was acknowledged with, and is listed with the new ones once it has ended.
+        let unchanged = (priority, group) == (self.priority[at], Group::of(self.group, bit));
+        let here = self.target[at] == Some(cpu as u8) && (active == 0 || unchanged && waiting == Waiting::Nobody);
         let pending = if here { self.pending() & deliverable & bit } else { 0 };
         let state = State::of(pending, active);
         // While its line is high, or its latch has to wait, the end of one is the beginning of the next. An
@@ -66,14 +80,21 @@ impl Bank {
         self.resident |= bit;
         self.holder[at] = cpu as u8;
         self.slot[at] = slot as u8;
-        let group = if self.group & bit == 0 { Group::Zero } else { Group::One };
-        ListRegister::new(id, self.priority[at], group, state, end)
+        ListRegister::new(id, priority, group, state, end)
     }
 
     /// Takes `n` back from its list register, which has become `listed`.
     pub(in super::super) fn take_back(&mut self, n: u32, listed: ListRegister) {
         let bit = 1 << n;
         let (pending, active) = self.seen(n, listed);
+        if active == 0 {
+            self.acknowledged &= !bit;
+        } else if self.was_acknowledged_there(n, listed) {
+            self.acknowledged |= bit;
+            self.acknowledged_group =
+                self.acknowledged_group & !bit | if listed.group() == Group::One { bit } else { 0 };
+            self.acknowledged_priority[n as usize] = listed.priority();
+        }
         if listed.state() == State::Invalid && matches!(listed.end(), End::Physical(_)) {
             // The hardware deactivated the physical interrupt, of which there may be another since.
             self.linked &= !bit | self.relinked;

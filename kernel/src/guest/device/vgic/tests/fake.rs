@@ -3,7 +3,7 @@
 //! It panics at a list register that the architecture forbids.
 
 use super::super::list_register::{End, State};
-use super::super::{ListRegister, ListRegisters, Maintenance};
+use super::super::{Group, InterfaceControl, ListRegister, ListRegisters, Maintenance, Running};
 use std::vec;
 use std::vec::Vec;
 
@@ -20,8 +20,10 @@ pub(super) enum EoiMode {
 pub(super) struct Fake {
     pub(super) lists: Vec<ListRegister>,
     pub(super) mode: EoiMode,
-    /// The interrupts whose priority was not dropped, with this priority, the last the one that runs.
-    pub(super) running: Vec<(u32, u8)>,
+    /// The interrupts whose priority was not dropped, with the priority and group of then, the last the one that runs.
+    pub(super) running: Vec<(u32, u8, Group)>,
+    /// The groups that the guest lets through, ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1.
+    pub(super) groups: [bool; 2],
     pub(super) wanted: Maintenance,
     /// The physical interrupts that were deactivated, in this order; who did it does not matter to them.
     pub(super) deactivated: Vec<u32>,
@@ -36,6 +38,7 @@ impl Fake {
             lists: vec![ListRegister::EMPTY; count],
             mode,
             running: Vec::new(),
+            groups: [true; 2],
             wanted: Maintenance::NOTHING,
             deactivated: Vec::new(),
             unlisted: 0,
@@ -55,13 +58,13 @@ impl Fake {
 
     /// The pending interrupt with the highest priority.
     pub(super) fn best(&self) -> Option<ListRegister> {
-        let pending = self.listed().filter(|list| list.state() == State::Pending);
+        let pending = self.listed().filter(|list| list.state() == State::Pending && self.groups[list.group() as usize]);
         pending.min_by_key(|list| (list.priority(), list.id()))
     }
 
     /// The priority that an interrupt must be above to be taken.
     pub(super) fn running_priority(&self) -> u8 {
-        self.running.last().map_or(0xff, |(_, priority)| *priority)
+        self.running.last().map_or(0xff, |(_, priority, _)| *priority)
     }
 
     /// The guest reads ICC_IAR.
@@ -69,31 +72,30 @@ impl Fake {
         let best = self.best().filter(|list| list.priority() < self.running_priority())?;
         let list = self.lists.iter_mut().find(|list| **list == best).unwrap();
         *list = list.with_state(State::Active);
-        self.running.push((best.id(), best.priority()));
+        self.running.push((best.id(), best.priority(), best.group()));
         Some(best.id())
     }
 
-    /// The guest writes the interrupt that runs to ICC_EOIR.
+    /// The guest writes the interrupt that runs to ICC_EOIR0 or ICC_EOIR1, which drops the highest active priority. The
+    /// interrupt is deactivated if it is listed with that priority and the group of the register, and counted if it is not
+    /// listed as active; the latter in both modes, as on QEMU.
     pub(super) fn end(&mut self) -> Option<u32> {
-        let (id, _) = self.running.pop()?;
-        if self.mode == EoiMode::Together {
-            self.deactivate_listed(id);
+        let (id, priority, group) = self.running.pop()?;
+        match self.lists.iter().find(|list| list.id() == id && list.state().is_active()) {
+            None => self.unlisted += 1,
+            Some(list) if self.mode == EoiMode::Split || (list.priority(), list.group()) != (priority, group) => {}
+            Some(_) => self.deactivate_listed(id),
         }
         Some(id)
     }
 
     /// What the hardware does with a write to ICC_DIR that is not trapped, and with the second half of one to ICC_EOIR.
     pub(super) fn deactivate_listed(&mut self, id: u32) {
-        let listed = |list: &&mut ListRegister| list.id() == id && list.state() != State::Invalid;
-        let Some(list) = self.lists.iter_mut().find(listed) else {
+        let Some(list) = self.lists.iter_mut().find(|list| list.id() == id && list.state().is_active()) else {
             self.unlisted += 1;
             return;
         };
-        let state = list.state();
-        if !state.is_active() {
-            return;
-        }
-        *list = list.with_state(if state.is_pending() { State::Pending } else { State::Invalid });
+        *list = list.with_state(if list.state().is_pending() { State::Pending } else { State::Invalid });
         if let End::Physical(physical) = list.end() {
             self.deactivated.push(physical);
         }
@@ -111,6 +113,10 @@ impl Fake {
         self.ended() != 0
             || self.wanted.contains(Maintenance::NO_PENDING) && no_pending
             || self.wanted.contains(Maintenance::UNLISTED) && self.unlisted != 0
+            || Group::ALL.into_iter().any(|group| {
+                let changed = [Maintenance::disabled(group), Maintenance::enabled(group)];
+                self.wanted.contains(changed[usize::from(self.groups[group as usize])])
+            })
     }
 }
 
@@ -138,6 +144,22 @@ impl ListRegisters for Fake {
 
     fn take_unlisted_ends(&mut self) -> u32 {
         core::mem::take(&mut self.unlisted)
+    }
+
+    fn control(&self) -> InterfaceControl {
+        let groups = Group::ALL.into_iter().filter(|group| self.groups[*group as usize]);
+        let enabled = groups.fold(0, |bits, group| bits | 1 << group as u32);
+        let split = if self.mode == EoiMode::Split { 1 << 9 } else { 0 };
+        // VBPR0 and VBPR1 for 5 bits of preemption.
+        InterfaceControl::from_raw(2 << 21 | 3 << 18 | split | enabled)
+    }
+
+    fn running(&self) -> Running {
+        let mut levels = [0; 2];
+        for (_, priority, group) in &self.running {
+            levels[*group as usize] |= 1 << (priority >> 3);
+        }
+        Running::new(levels, self.control(), 5)
     }
 
     fn want_maintenance(&mut self, when: Maintenance) {

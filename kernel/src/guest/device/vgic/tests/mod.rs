@@ -1,7 +1,9 @@
 //! The vGIC over a virtual CPU interface that is a model.
 
+mod acknowledged;
 mod against_model;
 mod fake;
+mod interface;
 mod model;
 mod overflow;
 mod physical;

@@ -2,6 +2,8 @@
 
 use super::super::{Group, Line};
 use std::collections::BTreeMap;
+use std::vec;
+use std::vec::Vec;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interrupt {
@@ -29,11 +31,13 @@ impl Interrupt {
 pub(super) struct Model {
     pub(super) interrupts: BTreeMap<(Option<usize>, u32), Interrupt>,
     pub(super) groups: u32,
+    /// The groups that each vCPU lets through.
+    pub(super) lets_through: Vec<[bool; 2]>,
 }
 
 impl Model {
     pub(super) fn new(cpus: usize, ids: &[u32]) -> Self {
-        let mut model = Self::default();
+        let mut model = Self { lets_through: vec![[true; 2]; cpus], ..Self::default() };
         for cpu in 0..cpus {
             for id in ids {
                 let private = *id < 32;
@@ -62,19 +66,25 @@ impl Model {
         self.interrupts.get_mut(&Self::key(cpu, id)).expect("an interrupt of the test")
     }
 
-    /// The interrupt that `cpu` is to take next.
-    pub(super) fn best(&self, cpu: usize) -> Option<(u8, u32)> {
-        let deliverable = self.interrupts.iter().filter(|(_, interrupt)| {
+    /// The interrupts that are pending for `cpu`, whatever its CPU interface lets through.
+    fn deliverable(&self, cpu: usize) -> impl Iterator<Item = (u32, &Interrupt)> {
+        let deliverable = self.interrupts.iter().filter(move |(_, interrupt)| {
             let group = self.groups & if interrupt.group == Group::Zero { 1 } else { 2 } != 0;
             let ready = interrupt.pending() && !interrupt.active && interrupt.enabled && group;
             ready && interrupt.target == Some(cpu)
         });
-        deliverable.map(|((_, id), interrupt)| (interrupt.priority, *id)).min()
+        deliverable.map(|((_, id), interrupt)| (*id, interrupt))
     }
 
-    /// How many interrupts are active for `cpu`.
-    pub(super) fn active(&self, cpu: usize) -> usize {
-        self.interrupts.values().filter(|interrupt| interrupt.active && interrupt.holder == cpu).count()
+    /// Whether any interrupt is pending for `cpu`.
+    pub(super) fn any(&self, cpu: usize) -> bool {
+        self.deliverable(cpu).next().is_some()
+    }
+
+    /// The interrupt that `cpu` is to take next.
+    pub(super) fn best(&self, cpu: usize) -> Option<(u8, u32)> {
+        let let_through = self.deliverable(cpu).filter(|(_, is)| self.lets_through[cpu][is.group as usize]);
+        let_through.map(|(id, interrupt)| (interrupt.priority, id)).min()
     }
 
     pub(super) fn set_line(&mut self, cpu: usize, id: u32, line: Line) {

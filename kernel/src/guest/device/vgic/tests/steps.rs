@@ -10,14 +10,12 @@ pub(super) const LINES: [u32; 5] = [30, 33, 34, 35, 63];
 pub(super) const FORWARDED: [u32; 4] = [16, 27, 40, 47];
 pub(super) const CPUS: usize = 2;
 
-/// Which guest there is. The hardware counts the ends of what is not listed, and does not tell their names.
+/// Which guest there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// Ends in the reverse order of the beginnings, and does nothing else to what is active: names are clear.
-    Nested,
-    /// Does what it likes, with no more active than can be listed.
-    Shallow,
-    /// Does what it likes, with EOImode = 1: DIR is trapped while something active is not listed.
+    /// An end deactivates. The hardware counts the ends of what is not listed, and does not tell their names.
+    Together,
+    /// With EOImode = 1, deactivations come in any order: DIR is trapped while something active is not listed.
     Split,
 }
 
@@ -38,12 +36,16 @@ pub(super) enum What {
     Group,
     Route,
     Control,
+    /// The guest lets one of the groups through at its CPU interface, or keeps it out.
+    LetThrough,
     Sgi,
     Line,
     Forward,
     Withdraw,
     Acknowledge,
     End,
+    /// Ends one, and acknowledges the next before the hypervisor hears of it.
+    EndAndTake,
     Deactivate,
     Maintain,
 }
@@ -59,15 +61,17 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Field("ICACTIVER")),
         3 => Just(Priority),
         1 => Just(Config),
-        1 => Just(What::Group),
+        2 => Just(What::Group),
         1 => Just(Route),
         1 => Just(Control),
+        2 => Just(What::LetThrough),
         2 => Just(Sgi),
         4 => Just(Line),
         4 => Just(Forward),
         1 => Just(What::Withdraw),
         8 => Just(Acknowledge),
         6 => Just(End),
+        2 => Just(What::EndAndTake),
         4 => Just(Deactivate),
         1 => Just(Maintain),
     ];
