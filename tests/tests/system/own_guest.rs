@@ -30,6 +30,23 @@ fn whatever_it_does_the_architecture_answers() {
     outcome.expect_line(" passed, 0 failed");
 }
 
+/// `mov x0, #0x400`: ICH_HCR_EL2.TC.
+const MOV_X0_TRAP_COMMON: u32 = 0xd280_8000;
+/// `ret`
+const RET: u32 = 0xd65f_03c0;
+
+/// On a CPU whose ICH_VTR_EL2.TDS is 0, ICC_DIR_EL1 is trapped together with what is common to both groups. QEMU has none,
+/// so the function that chooses the trap is replaced by one that chooses as it would there.
+#[test]
+fn where_deactivation_has_no_trap_of_its_own_the_architecture_answers() {
+    let boot = with_guest("mode=bad only=interrupts,timer")
+        .sabotage("lacuna::arch::aarch64::gic::list_registers::deactivation_trap", &[MOV_X0_TRAP_COMMON, RET]);
+    let outcome = boot.run();
+    expect_good_end(&outcome);
+    outcome.expect_line("guest: ok interrupts: split ends, and deactivation in any order");
+    outcome.expect_line(" passed, 0 failed");
+}
+
 /// Expects that each line typed comes back.
 #[track_caller]
 fn expect_echo(boot: Boot) {

@@ -262,6 +262,7 @@ impl<'d> Vcpu<'d> {
                 let _ = self.domain.devices().lock().vgic.deactivate(self.index, id, &mut self.lists);
                 0
             }
+            Handling::Interface(register) => self.lists.access(register, trap.access, value),
             Handling::Value(value) => value,
             Handling::Id(id) => filtered(id, cpu::id_register(id), self.domain.stage2().config().ipa_bits()),
             Handling::Undefined => return self.undefined(frame, &trap),

@@ -28,6 +28,12 @@ registers! {
 
     /// Deactivates an interrupt.
     ICC_DIR_EL1 = 3 0 12 11 1,
+    /// The running priority.
+    ICC_RPR_EL1 = 3 0 12 11 3,
+    /// Control of the CPU interface.
+    ICC_CTLR_EL1 = 3 0 12 12 4,
+    /// The priority mask.
+    ICC_PMR_EL1 = 3 0 4 6 0,
 
     /// Processor features.
     ID_AA64PFR0_EL1 = 3 0 0 4 0,

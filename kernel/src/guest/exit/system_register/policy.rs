@@ -6,7 +6,7 @@
 
 use super::{IdRegister, SystemRegister, id_register, names};
 use crate::arch::syndrome::Access;
-use crate::guest::device::vgic::SgiRegister;
+use crate::guest::device::vgic::{CommonRegister, SgiRegister};
 use names::Family;
 
 /// What to do about an access.
@@ -16,6 +16,8 @@ pub enum Handling {
     Sgi(SgiRegister),
     /// Deactivate the interrupt that the value names.
     Deactivate,
+    /// Stand in for a register of the virtual CPU interface, which is trapped where ICC_DIR_EL1 cannot be trapped alone.
+    Interface(CommonRegister),
     /// Read as this, and ignore writes.
     Value(u64),
     /// Read as what [`filtered`](super::filtered) leaves of the hardware's register.
@@ -40,7 +42,10 @@ pub const fn handling(register: SystemRegister, access: Access) -> Handling {
         (names::ICC_SGI0R_EL1, Access::Write) => Handling::Sgi(SgiRegister::Sgi0),
         (names::ICC_ASGI1R_EL1, Access::Write) => Handling::Sgi(SgiRegister::AliasedSgi1),
         (names::ICC_DIR_EL1, Access::Write) => Handling::Deactivate,
+        (names::ICC_CTLR_EL1, _) => Handling::Interface(CommonRegister::Control),
+        (names::ICC_PMR_EL1, _) => Handling::Interface(CommonRegister::PriorityMask),
         // Read-only.
+        (names::ICC_RPR_EL1, Access::Read) => Handling::Interface(CommonRegister::RunningPriority),
         (register, Access::Read) if id_register::in_group(register) => match IdRegister::of(register) {
             Some(id) => Handling::Id(id),
             None => Handling::ZERO,
@@ -85,7 +90,7 @@ const fn is_debug(register: SystemRegister) -> bool {
 mod tests {
     use super::{Handling, handling};
     use crate::arch::syndrome::Access;
-    use crate::guest::device::vgic::SgiRegister;
+    use crate::guest::device::vgic::{CommonRegister, SgiRegister};
     use crate::guest::exit::system_register::{IdRegister, SystemRegister, names};
 
     fn both(register: SystemRegister) -> [Handling; 2] {
@@ -97,6 +102,16 @@ mod tests {
         assert_eq!(both(names::ICC_SGI1R_EL1), [Handling::Undefined, Handling::Sgi(SgiRegister::Sgi1)]);
         assert_eq!(both(names::ICC_SGI0R_EL1), [Handling::Undefined, Handling::Sgi(SgiRegister::Sgi0)]);
         assert_eq!(both(names::ICC_ASGI1R_EL1), [Handling::Undefined, Handling::Sgi(SgiRegister::AliasedSgi1)]);
+    }
+
+    #[test]
+    fn all_that_is_trapped_with_deactivation_is_handled() {
+        use CommonRegister::{Control, PriorityMask, RunningPriority};
+        let [control, mask, running] = [Control, PriorityMask, RunningPriority].map(Handling::Interface);
+        assert_eq!(both(names::ICC_DIR_EL1), [Handling::Undefined, Handling::Deactivate]);
+        assert_eq!(both(names::ICC_CTLR_EL1), [control; 2]);
+        assert_eq!(both(names::ICC_PMR_EL1), [mask; 2]);
+        assert_eq!(both(names::ICC_RPR_EL1), [running, Handling::Undefined]);
     }
 
     #[test]
