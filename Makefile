@@ -33,10 +33,14 @@ DEMO := target/guest/demo
 # Seconds after which `make run` gives up on a guest that does not end.
 TIMEOUT := 120
 
+# Seconds for each target of `make fuzz`; and which, all if none is named.
+TIME := 60
+TARGETS :=
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-xen plan debug check image guest fvp clean always
+.PHONY: help run demo test bench bench-xen plan debug check fuzz image guest fvp clean always
 
 FOR_IMAGE = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna
 FOR_GUEST = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna-guest
@@ -95,7 +99,8 @@ test: guest target/image/fvp-baser.dtb target/guest/Image target/guest/init.cpio
 	   LACUNA_IMAGE=$(abspath target/image/lacuna-mmu.img) LACUNA_BOARD_IMAGE=$(abspath target/image/lacuna-mmu-virt.img) \
 	   LACUNA_GUEST=$(abspath $(GUEST)) LACUNA_LINUX=$(abspath target/guest/Image) LACUNA_INITRD=$(abspath target/guest/init.cpio.gz) \
 	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
-	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests; } 2>&1 | tee $(TEST_LOG)
+	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests && \
+	   $(call run_fuzz_targets,10); } 2>&1 | tee $(TEST_LOG)
 	@awk '/^test result:/ { last = $$4; passed += $$4; failed += $$6 } \
 	    END { printf "total: %d passed, %d failed\n", passed, failed; exit last == 0 }' $(TEST_LOG)
 
@@ -118,9 +123,23 @@ debug: image ## Boot the image, waiting for gdb before its first instruction
 	@echo "In another terminal: gdb-multiarch -ex 'symbol-file -o $(LOAD_$(MACHINE)) $(IMAGE).elf' -ex 'target remote :1234'"
 	@scripts/qemu $(IMAGE).img -S -gdb tcp::1234
 
+# What cargo-fuzz would pass for coverage without a sanitizer, which stable compilers take too. With --target, build scripts
+# and procedural macros are left as they are. libFuzzer itself is C++, which comes with libfuzzer-sys.
+HOST = $(shell $(or $(RUSTC),rustc) --version --verbose | sed -n 's/^host: //p')
+FUZZ_COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares
+run_fuzz_targets = RUSTFLAGS='--cfg fuzzing $(FUZZ_COVERAGE) -Cdebug-assertions -Coverflow-checks' \
+    CARGO_TARGET_DIR=target/fuzz $(CARGO) build --quiet --release --package lacuna-fuzz --target $(HOST) && \
+    scripts/fuzz target/fuzz/$(HOST)/release $(1)
+
+fuzz: ## Run the fuzz targets: make fuzz TIME=60 TARGETS='memory_map options'
+	@$(call run_fuzz_targets,$(TIME) $(TARGETS))
+
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTFLAGS='--cfg fuzzing' CARGO_TARGET_DIR=target/fuzz $(CARGO) clippy --package lacuna-fuzz -- -D warnings
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --features image,bench,board-virt -- -D warnings
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features image,mmu -- -D warnings
 	$(IMAGE_CARGO) clippy $(FOR_IMAGE) --no-default-features --features 'image $(FEATURES_mpu)' -- -D warnings

@@ -1,0 +1,29 @@
+//! From the bytes of a device tree to the memory map and the plan of the frametable: the way that each boot goes.
+
+#![no_main]
+
+use lacuna::addr::PAGE_SIZE;
+use lacuna::devtree::Blob;
+use lacuna::frametable::plan::{Plan, Shape};
+use lacuna::memory_map::{MemoryMap, PhysLimit};
+use lacuna::options::Options;
+use lacuna::pdx::PdxMap;
+use lacuna::vmap::FRAMETABLE_SPAN;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(blob) = Blob::check(bytes) else { return };
+    let Ok(facts) = blob.facts() else { return };
+    let (options, _) = Options::parse(facts.bootargs.unwrap_or_default());
+    let Ok(memory) = MemoryMap::new(&facts.banks, facts.reservations, PhysLimit::ARCHITECTURE) else { return };
+    let (pdx, _) = PdxMap::choose(options.pdx, memory.banks());
+    for bank in memory.banks() {
+        for mfn in [bank.start, bank.end.checked_sub(1).expect("no bank is empty")] {
+            assert!(pdx.covers(mfn));
+            assert_eq!(pdx.mfn(pdx.pdx(mfn)), Some(mfn), "a page index leads back to its frame");
+        }
+    }
+    let free: u64 = memory.free().map(|range| range.end.get() - range.start.get()).sum();
+    assert_eq!(free * PAGE_SIZE, memory.free_bytes());
+    let _ = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default());
+});
