@@ -5,7 +5,7 @@
 //!
 //! Relies on: free ranges that are sorted and disjoint ([`crate::memory_map::MemoryMap::free`] guarantees it).
 
-use crate::addr::{Bytes, Frames, Mfn, PAGE_SHIFT, PAGE_SIZE};
+use crate::addr::{Bytes, Frames, Mfn, PAGE_SHIFT, PAGE_SIZE, Span};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -67,6 +67,14 @@ pub enum BootAllocError {
         /// The largest free run, in bytes.
         largest: u64,
     },
+    /// Memory that was chosen before is not free.
+    #[error("{what} {range} is not free memory")]
+    NotFree {
+        /// What the memory is for.
+        what: &'static str,
+        /// Where it is.
+        range: Span,
+    },
     /// Nothing was asked for.
     #[error("no frames asked for {what}")]
     Empty {
@@ -117,10 +125,29 @@ impl BootAlloc {
             });
         };
         let Some(end) = start.checked_add(frames) else { unreachable!("the end lies within a free range") };
-        let Range { start: below, end: above } = self.free[index].clone();
-        let remainders = [below..start, end..above].into_iter().filter(|range| range.count() > 0);
-        self.free.splice(index..=index, remainders);
+        self.cut(index, &(start..end));
         Ok(start..end)
+    }
+
+    /// Takes `range`, which is in use for `what` already.
+    ///
+    /// # Errors
+    ///
+    /// [`BootAllocError::NotFree`] if a frame of it is not free; nothing has changed then.
+    pub fn claim(&mut self, what: &'static str, range: &Range<Mfn>) -> Result<(), BootAllocError> {
+        let index = self.free.partition_point(|free| free.end <= range.start);
+        match self.free.get(index) {
+            Some(free) if free.start <= range.start && range.end <= free.end => self.cut(index, range),
+            _ => return Err(BootAllocError::NotFree { what, range: range.span() }),
+        }
+        Ok(())
+    }
+
+    /// Takes `range` out of the free range `index`, which contains it.
+    fn cut(&mut self, index: usize, range: &Range<Mfn>) {
+        let Range { start: below, end: above } = self.free[index].clone();
+        let remainders = [below..range.start, range.end..above].into_iter().filter(|range| range.count() > 0);
+        self.free.splice(index..=index, remainders);
     }
 
     /// Bytes in the largest free range.
@@ -190,6 +217,17 @@ mod tests {
             "no room for the frametable: 36.0 KiB needed at a multiple of 4.0 KiB, the largest free run is 32.0 KiB"
         );
         assert_eq!(boot.into_free(), vec![range(1, 4), range(8, 0x10)]);
+    }
+
+    #[test]
+    fn what_is_in_use_already_is_claimed_if_it_was_free() {
+        let mut boot = alloc(&[range(0x10, 0x20), range(0x20, 0x30)]);
+        boot.claim("the pool", &range(0x14, 0x18)).unwrap();
+        for taken in [range(0x14, 0x15), range(0x17, 0x19), range(0x1f, 0x21), range(8, 0x12), range(0x40, 0x41)] {
+            let error = boot.claim("the pool", &taken).unwrap_err();
+            assert!(matches!(error, BootAllocError::NotFree { .. }), "{error}");
+        }
+        assert_eq!(boot.into_free(), vec![range(0x10, 0x14), range(0x18, 0x20), range(0x20, 0x30)]);
     }
 
     /// Xen's allocator returns an arbitrary frame, or stops, when asked for none (F6).

@@ -33,6 +33,7 @@ pub mod mpu;
 pub mod options;
 pub mod page_alloc;
 pub mod pdx;
+mod sort;
 pub mod symbols;
 pub mod terminal;
 #[cfg(test)]

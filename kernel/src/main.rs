@@ -14,12 +14,12 @@ use lacuna::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::frametable::table::FrameTable;
 use lacuna::heap::HEAP;
 use lacuna::kernel::Kernel;
-use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
+use lacuna::memory_map::{MapError, MemoryMap, PhysLimit, absent};
 use lacuna::options::Options;
 use lacuna::page_alloc::PageAlloc;
 use lacuna::pdx::PdxMap;
 use lacuna::report::{self, Report};
-use lacuna::start::{self, BackendError, DeviceTree, PoolError, StartError, TreeError};
+use lacuna::start::{self, BackendError, DeviceTree, PoolError, Prober, StartError, TreeError};
 use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
 use lacuna::{fatal, frametable};
@@ -74,8 +74,11 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     clock.lap("address space");
 
     let tree = DeviceTree::find(vmap, device_tree)?;
+    let limit = PhysLimit::from_bits(cpu::physical_address_bits());
+    // SAFETY: nothing beside the image is in use.
+    let pool = unsafe { start::early_pool(vmap, &HEAP, &layout, &tree, limit.address()) };
     let blob = tree.check()?;
-    let facts = blob.facts()?;
+    let mut facts = blob.facts()?;
     facts.psci.inspect(|conduit| power::set_conduit(*conduit));
     console::letter(b'f');
     clock.lap("device tree");
@@ -90,8 +93,11 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     report::warnings(&ignored);
     clock.lap("console");
 
-    let owned = start::owned(&facts, &layout, &tree);
-    let memory = MemoryMap::new(&facts.banks, owned, PhysLimit::from_bits(cpu::physical_address_bits()))?;
+    let owned = start::owned(&mut facts, &layout, &tree);
+    let memory = MemoryMap::new(&facts.banks, owned, limit)?;
+    report::warnings(memory.warnings());
+    let absent = vmap.briefly(|| absent::find(&memory, &mut Prober::new(vmap, pool.as_ref())));
+    let memory = memory.without(&absent, &facts.banks)?;
     report::warnings(memory.warnings());
     let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());
     report::warnings(refusal.as_slice());
@@ -99,7 +105,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
 
     let mut frames = BootAlloc::new(memory.free());
     // SAFETY: the boot allocator gives each frame once.
-    unsafe { start::add_pool(vmap, &HEAP, &mut frames) }?;
+    unsafe { start::add_pool(vmap, &HEAP, &mut frames, pool.as_ref()) }?;
     let plan = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default())?;
     let plan = frametable::in_form(plan, options.frametable);
     let chunks = frametable::allocate(&plan, &mut frames)?;

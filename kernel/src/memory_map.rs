@@ -5,12 +5,15 @@
 
 use crate::addr::{Frames, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Owned, Owner};
+use crate::sort;
+use absent::Absent;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 use thiserror::Error;
 
+pub mod absent;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +28,11 @@ impl PhysLimit {
     /// 52 bits: the widest physical address of the architecture (FEAT_LPA). For plans on paper; the image stays below
     /// [`WIDEST`](Self::WIDEST).
     pub const ARCHITECTURE: Self = Self(PhysAddr::new(1 << 52));
+
+    /// The address.
+    pub const fn address(self) -> PhysAddr {
+        self.0
+    }
 
     /// The limit of a CPU with `bits` physical address bits (ID_AA64MMFR0_EL1.PARange); more than 48 count as 48.
     pub const fn from_bits(bits: u32) -> Self {
@@ -71,6 +79,10 @@ pub enum Fault {
     Above(PhysLimit),
     /// A part of it lies above what the CPU can address; the rest is used.
     Cut(PhysLimit),
+    /// From this address on there is nothing.
+    Silent(PhysAddr),
+    /// From the first address on, what is found at the second appears again.
+    Mirror(PhysAddr, PhysAddr),
 }
 
 impl fmt::Display for Warning {
@@ -84,6 +96,10 @@ impl fmt::Display for Warning {
             Fault::Above(PhysLimit(limit)) => {
                 write!(f, "lies above the CPU's physical addresses, which end at {limit}: ignored")
             }
+            Fault::Silent(from) if from <= *start => f.write_str("does not answer: ignored"),
+            Fault::Silent(from) => write!(f, "does not answer from {from} on: cut there"),
+            Fault::Mirror(from, of) if from <= *start => write!(f, "is the same as that at {of}: ignored"),
+            Fault::Mirror(from, of) => write!(f, "is from {from} on the same as that at {of}: cut there"),
             Fault::Cut(PhysLimit(limit)) => write!(f, "reaches above the CPU's physical addresses: cut at {limit}"),
         }
     }
@@ -111,10 +127,37 @@ impl MemoryMap {
             owned.push(Owned { owner: Owner::FrameZero, span: FRAME_ZERO });
         }
         owned.retain(|owned| owned.span.bytes() > 0);
-        owned.sort_unstable_by_key(|owned| owned.span);
+        sort::by_key(&mut owned, |owned| owned.span);
         check_owned(&owned, &ram)?;
-        let free = without(&ram, &owned);
+        let free = without(&ram, owned.iter().map(|owned| owned.span));
         Ok(Self { banks: ram, reserved: owned, free, warnings })
+    }
+
+    /// The same map without RAM that is not there; `banks` are those that it was made of.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NoRam`] if there is no other, [`MapError::NotRam`] if somebody was to have it.
+    pub fn without(mut self, absent: &[Absent], banks: &[Bank]) -> Result<Self, MapError> {
+        self.warnings.clear();
+        if absent.is_empty() {
+            return Ok(self);
+        }
+        self.banks = without(&self.banks, absent.iter().map(|absent| absent.frames.span()));
+        if self.banks.is_empty() {
+            return Err(MapError::NoRam { banks: banks.len() });
+        }
+        check_owned(&self.reserved, &self.banks)?;
+        self.free = without(&self.banks, self.reserved.iter().map(|owned| owned.span));
+        for Absent { frames, mirror_of } in absent {
+            let from = frames.start.address();
+            let fault = mirror_of.map_or(Fault::Silent(from), |of| Fault::Mirror(from, of.address()));
+            // All that begin there, or have a part there.
+            let is_there =
+                |bank: &&Bank| Span::sized(bank.start, bank.size).is_some_and(|span| span.overlaps(&frames.span()));
+            self.warnings.extend(banks.iter().filter(is_there).map(|bank| Warning { bank: bank.clone(), fault }));
+        }
+        Ok(self)
     }
 
     /// All RAM: ascending, disjoint, no two adjacent, none empty; at least one.
@@ -173,7 +216,7 @@ fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<
         kept.extend(span.map(|span| (span, bank)));
         warnings.extend(fault.map(|fault| Warning { bank: bank.clone(), fault }));
     }
-    kept.sort_unstable_by_key(|(span, _)| *span);
+    sort::by_key(&mut kept, |(span, _)| *span);
     for pair in kept.windows(2) {
         if let [(first_span, first), (second_span, second)] = pair
             && first_span.overlaps(second_span)
@@ -272,11 +315,11 @@ fn is_same_load(first: &Owned, second: &Owned) -> bool {
     is_load(first) && is_load(second) && first.span == second.span
 }
 
-/// `ram` without the pages of `owned`, which is in ascending order.
-fn without(ram: &[Range<Mfn>], owned: &[Owned]) -> Vec<Range<Mfn>> {
+/// `ram` without the pages of `owned`, which are in ascending order.
+fn without(ram: &[Range<Mfn>], owned: impl ExactSizeIterator<Item = Span>) -> Vec<Range<Mfn>> {
     // Page numbers, merged: a reservation outside RAM may lie beyond the last frame.
     let mut taken: Vec<Range<u64>> = Vec::with_capacity(owned.len());
-    for Owned { span, .. } in owned {
+    for span in owned {
         let pages = span.start.get() >> PAGE_SHIFT..span.end.get().div_ceil(PAGE_SIZE);
         match taken.last_mut() {
             Some(last) if pages.start <= last.end => last.end = last.end.max(pages.end),

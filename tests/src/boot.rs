@@ -20,7 +20,8 @@ pub const RAM_START: u64 = 0x4000_0000;
 pub const IMAGE_ADDRESS: u64 = RAM_START + 0x20_0000;
 
 const STUB_ADDRESS: u64 = RAM_START + 0x400_0000;
-const TREE_ADDRESS: u64 = RAM_START + 0x800_0000;
+/// Where the stub hands over a tree: with 128 MiB of RAM, too.
+pub const TREE_ADDRESS: u64 = RAM_START + 0x600_0000;
 
 /// The variables of `scripts/qemu`. What make handed on is not for the tests.
 pub(crate) const VARIABLES: [&str; 6] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND", "CONSOLE"];

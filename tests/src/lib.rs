@@ -20,7 +20,9 @@ mod sabotage;
 mod stub;
 mod tree;
 
-pub use boot::{Boot, IMAGE_ADDRESS, RAM_START, image_bytes, image_file, made_file, output_directory, repository};
+pub use boot::{
+    Boot, IMAGE_ADDRESS, RAM_START, TREE_ADDRESS, image_bytes, image_file, made_file, output_directory, repository,
+};
 pub use code::{Code, Instruction};
 pub use costs::{Costs, counted, figures as guest_figures, own_guest, run_xen};
 pub use figures::{Figure, Unit};
@@ -28,4 +30,4 @@ pub use guest::Guest;
 pub use ktap::{Report, ReportError};
 pub use outcome::{Facts, Outcome};
 pub use running::{NEXT_KEYBOARD, Running};
-pub use tree::{Cells, Tree};
+pub use tree::{Cells, Tree, set_gaps};

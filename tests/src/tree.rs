@@ -9,6 +9,8 @@ pub struct Tree {
     memory_nodes: Vec<Vec<(u64, u64)>>,
     mem_reserve: Vec<(u64, u64)>,
     modules: Vec<(u64, u64)>,
+    reserved_memory: Vec<(u64, u64)>,
+    ballast: usize,
     stdout_path: String,
     console_bytes: u64,
     bootargs: String,
@@ -31,6 +33,8 @@ impl Default for Tree {
             memory_nodes: vec![],
             mem_reserve: vec![],
             modules: vec![],
+            reserved_memory: vec![],
+            ballast: 0,
             stdout_path: "/pl011@9000000".into(),
             console_bytes: 0x1000,
             bootargs: String::new(),
@@ -60,6 +64,16 @@ impl Tree {
     pub fn mem_reserve(mut self, start: u64, bytes: u64) -> Self {
         self.mem_reserve.push((start, bytes));
         self
+    }
+
+    /// Adds `/reserved-memory`, with one child that has these ranges.
+    pub fn reserved_memory(self, ranges: &[(u64, u64)]) -> Self {
+        Self { reserved_memory: ranges.to_vec(), ..self }
+    }
+
+    /// Adds as many bytes of nodes that mean nothing, to the KiB.
+    pub fn ballast(self, bytes: usize) -> Self {
+        Self { ballast: bytes, ..self }
     }
 
     /// Adds a boot module, `/chosen/module@<start>`.
@@ -125,6 +139,20 @@ impl Tree {
             fdt.property_array_u32("reg", &self.reg(banks))?;
             fdt.end_node(node)?;
         }
+        if !self.reserved_memory.is_empty() {
+            let parent = fdt.begin_node("reserved-memory")?;
+            self.cell_properties(&mut fdt)?;
+            fdt.property_null("ranges")?;
+            let node = fdt.begin_node("ranges")?;
+            fdt.property_array_u32("reg", &self.reg(&self.reserved_memory))?;
+            fdt.end_node(node)?;
+            fdt.end_node(parent)?;
+        }
+        for index in 0..self.ballast / BALLAST {
+            let node = fdt.begin_node(&format!("ballast-{index:04}"))?;
+            fdt.property("data", &[0x5a; BALLAST - BALLAST_FRAME])?;
+            fdt.end_node(node)?;
+        }
         self.chosen(&mut fdt)?;
         fdt.end_node(root)?;
         fdt.finish()
@@ -160,4 +188,34 @@ impl Tree {
             Cells::Two => numbers.flat_map(|number| [(number >> 32) as u32, number as u32]).collect(),
         }
     }
+}
+
+/// Bytes of a node of ballast, and how many of them are not its property's value: both ends with a name of 13 bytes, and the
+/// property's head.
+const BALLAST: usize = 1024;
+const BALLAST_FRAME: usize = 4 + 16 + 12 + 4;
+
+/// The blob with three gaps: NOP tokens before the root's first property, before its end, and before that of the structure, as
+/// whoever deletes nodes and properties in place leaves them.
+pub fn set_gaps(blob: &[u8]) -> Vec<u8> {
+    const NOP: [u8; 4] = 4_u32.to_be_bytes();
+    let word = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().expect("four bytes")) as usize;
+    let (structure, structure_size) = (word(8), word(36));
+    let (strings, strings_size) = (word(12), word(32));
+    let tokens = &blob[structure..structure + structure_size];
+    // The root begins with its token and a name of one zero byte, padded; the last tokens are its end and the structure's.
+    let (root, rest) = tokens.split_at(8);
+    let (body, end) = rest.split_at(rest.len() - 8);
+    let (root_end, end) = end.split_at(4);
+    let mut gapped = blob[..structure].to_vec();
+    for part in [root, &NOP, body, &NOP, root_end, &NOP, end] {
+        gapped.extend_from_slice(part);
+    }
+    let (size, names) = (gapped.len() - structure, gapped.len());
+    gapped.extend_from_slice(&blob[strings..strings + strings_size]);
+    let total = gapped.len();
+    for (field, value) in [(4, total), (12, names), (36, size)] {
+        gapped[field..field + 4].copy_from_slice(&(value as u32).to_be_bytes());
+    }
+    gapped
 }

@@ -29,7 +29,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn read(header: &[u8; HEADER_SIZE]) -> Result<Self, BlobError> {
+    pub(super) fn read(header: &[u8; HEADER_SIZE]) -> Result<Self, BlobError> {
         let (words, _) = header.as_chunks::<4>();
         let mut words = words.iter().map(|word| u32::from_be_bytes(*word));
         let mut word = || words.next().unwrap_or_default();
@@ -114,7 +114,7 @@ enum Gaps {
 }
 
 /// The part of `bytes` that is `block`.
-fn block(bytes: &[u8], block: Block, range: Range<usize>, align: usize) -> Result<&[u8], BlobError> {
+pub(super) fn block(bytes: &[u8], block: Block, range: Range<usize>, align: usize) -> Result<&[u8], BlobError> {
     let (offset, size) = (range.start, range.len());
     if offset < HEADER_SIZE {
         return Err(BlobError::BlockOutside { block, offset, size, total: bytes.len() });
@@ -126,7 +126,7 @@ fn block(bytes: &[u8], block: Block, range: Range<usize>, align: usize) -> Resul
 }
 
 /// The memory reservation block, up to and including the entry of zeros that ends it.
-fn reservations(bytes: &[u8], offset: usize) -> Result<&[u8], BlobError> {
+pub(super) fn reservations(bytes: &[u8], offset: usize) -> Result<&[u8], BlobError> {
     let rest = block(bytes, Block::Reservations, offset..bytes.len().max(offset), 1)?;
     if !offset.is_multiple_of(8) {
         return Err(BlobError::BlockUnaligned { block: Block::Reservations, offset, size: 0, align: 8 });

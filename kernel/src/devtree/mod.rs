@@ -22,6 +22,7 @@ mod interrupts;
 mod node;
 mod owned;
 mod read;
+mod survey;
 mod tokens;
 
 #[cfg(test)]
@@ -35,3 +36,4 @@ pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role,
 pub use interrupts::{Interrupt, InterruptError, MAX_SPIS, Trigger};
 pub(crate) use node::{is_compatible, text};
 pub use owned::{Mapping, Owned, Owner};
+pub use survey::Survey;

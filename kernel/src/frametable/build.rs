@@ -9,6 +9,7 @@ use crate::frametable::table::FrameTable;
 use crate::memory_map::MemoryMap;
 use crate::options::Form;
 use crate::pdx::PdxMap;
+use crate::sort;
 use crate::vmap::{Vmap, VmapError};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -79,7 +80,7 @@ fn map<E>(
 ) -> Result<Vec<NonNull<u8>>, E> {
     let mut starts = vec![NonNull::dangling(); chunks.len()];
     let mut places: Vec<_> = plan.chunks().iter().zip(chunks).zip(&mut starts).collect();
-    places.sort_unstable_by_key(|((_, frames), _)| frames.start);
+    sort::by_key(&mut places, |((_, frames), _)| frames.start);
     for ((chunk, frames), start) in places {
         *start = map(chunk.offset, frames)?;
     }

@@ -6,6 +6,7 @@
 use super::layout::{self, DISTRIBUTOR, HalfOpen, MAX_VCPUS, UART};
 use crate::addr::GuestAddr;
 use crate::devtree::GuestUart;
+use crate::sort;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -88,7 +89,7 @@ impl GuestMap {
             }
             regions.push(bank);
         }
-        regions.sort_unstable_by_key(|region| region.range.start);
+        sort::by_key(&mut regions, |region| region.range.start);
         for pair in regions.windows(2) {
             if let [first, second] = pair
                 && second.range.start < first.range.end

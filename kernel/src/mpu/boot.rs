@@ -8,6 +8,7 @@ use super::region::{Kind, Region};
 use super::table::{RegionTable, check_range};
 use super::{RegionError, RegionIdx, Registers};
 use crate::addr::Span;
+use crate::sort;
 use crate::vmap::attributes::Attributes;
 use arrayvec::ArrayVec;
 
@@ -66,7 +67,7 @@ impl<R: Registers> BootRegions<R> {
 
     /// The table of a running MPU, with what [`program`](Self::program) has written. Takes memory from the heap.
     pub fn into_table(mut self) -> RegionTable<R> {
-        self.regions.sort_unstable_by_key(|region| region.span);
+        sort::by_key(&mut self.regions, |region| region.span);
         RegionTable::new(self.registers, &self.regions)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{GROUP_PAGES, Kind, Refusal, ends, moving};
 use crate::addr::Mfn;
+use crate::sort;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -118,7 +119,7 @@ fn slot_index(mfn: u64, shift: u32) -> usize {
 fn whole_groups(banks: &[Range<Mfn>]) -> Vec<Range<u64>> {
     let whole = |(first, last)| (first & !(GROUP_PAGES - 1))..last + 1;
     let mut ranges: Vec<_> = banks.iter().filter_map(ends).map(whole).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
+    sort::by_key(&mut ranges, |range| range.start);
     merge(&mut ranges, |earlier, later| later.start < earlier.end);
     ranges
 }

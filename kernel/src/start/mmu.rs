@@ -1,15 +1,15 @@
 //! An address space on a CPU with an MMU.
 
-use super::PoolError;
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::addr::{Mfn, PhysAddr, VirtAddr};
 use crate::arch::aarch64::{cpu, mmu};
 use crate::arch::{self, Tlb};
-use crate::boot_alloc::{BootAlloc, Placement};
+use crate::boot_alloc::Placement;
 use crate::heap::Heap;
 use crate::mmu::pool::TablePool;
 use crate::mmu::{MapError, PageTable};
-use crate::vmap::Vmap;
 use crate::vmap::attributes::Attributes;
+use crate::vmap::{Vmap, VmapError};
+use core::ops::Range;
 use lacuna_boot::Layout;
 
 /// How much of the early pool becomes page tables; the rest is the first heap.
@@ -83,21 +83,23 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
     Ok(Vmap::new(table))
 }
 
-/// Takes the pool from `frames` and gives it to page tables and heap.
+/// Where the pool can be mapped by one block.
+pub(super) const POOL_PLACEMENT: Placement = Placement::aligned(POOL_BYTES);
+
+/// Maps `pool`, and gives it to page tables and heap.
 ///
 /// # Errors
 ///
-/// [`PoolError`] if there is too little memory, or if it cannot be mapped at its address.
+/// [`VmapError`] if it cannot be mapped at its address; nothing has changed then.
 ///
 /// # Safety
 ///
-/// `frames` must hold RAM that nobody uses.
-pub unsafe fn add_pool(vmap: &Vmap, heap: &Heap, frames: &mut BootAlloc) -> Result<(), PoolError> {
-    let pool = frames.alloc("the memory pool", POOL_BYTES / PAGE_SIZE, Placement::aligned(POOL_BYTES))?;
-    vmap.map_identity(&pool, Attributes::DATA)?;
+/// `pool` must be RAM that nobody uses, at least [`POOL_BYTES`].
+pub(super) unsafe fn give_pool(vmap: &Vmap, heap: &Heap, pool: &Range<Mfn>) -> Result<(), VmapError> {
+    vmap.map_identity(pool, Attributes::DATA)?;
     let (start, end) = (pool.start.address(), pool.end.address());
     let middle = PhysAddr::new(start.get() + POOL_TABLE_BYTES);
-    // SAFETY: the frames were just mapped read-write at their address, and allocated for this.
+    // SAFETY: the frames were just mapped read-write at their address, and are nobody's else.
     vmap.with_table(|table| unsafe { table.source_mut().add(start..middle, arch::zero) });
     // SAFETY: as above, for the part that did not become page tables.
     unsafe { heap.add(middle.get() as usize, (end.get() - middle.get()) as usize) };

@@ -6,17 +6,19 @@ mod backend;
 #[cfg(feature = "mpu")]
 #[path = "mpu.rs"]
 mod backend;
+mod pool;
+mod probe;
 mod tree;
 
-pub use backend::{BackendError, POOL_BYTES, add_pool, enable};
+pub use backend::{BackendError, POOL_BYTES, enable};
+pub use pool::{PoolError, add_pool, early_pool};
+pub use probe::Prober;
 pub use tree::{DeviceTree, TreeError};
 
 use crate::addr::{PAGE_SIZE, PhysAddr, Span};
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::{self, MemorySystem, Mismatch, Source};
-use crate::boot_alloc::BootAllocError;
 use crate::devtree::{Facts, Owned, Owner};
-use crate::vmap::VmapError;
 use crate::vmap::attributes::Attributes;
 use alloc::vec::Vec;
 use lacuna_boot::Layout;
@@ -34,18 +36,6 @@ pub enum StartError {
     /// The memory system lacks something.
     #[error(transparent)]
     Backend(#[from] BackendError),
-}
-
-/// Why EL2 gets no memory of its own.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PoolError {
-    /// There is too little.
-    #[error(transparent)]
-    Memory(#[from] BootAllocError),
-    /// It cannot be mapped.
-    #[error(transparent)]
-    Mapping(#[from] VmapError),
 }
 
 /// Checks that this CPU, at this exception level, can run Lacuna.
@@ -80,11 +70,11 @@ fn parts(layout: &Layout) -> impl Iterator<Item = (Span, Attributes)> {
 }
 
 /// Everything that owns memory before the first frame is given away: what the device tree lists, the tree itself, and
-/// the image.
-pub fn owned(facts: &Facts<'_>, layout: &Layout, tree: &DeviceTree<'_>) -> Vec<Owned> {
+/// the image. The facts have no reservations after that.
+pub fn owned(facts: &mut Facts<'_>, layout: &Layout, tree: &DeviceTree<'_>) -> Vec<Owned> {
     let image = layout.image();
     let image = Span { start: PhysAddr::new(image.start), end: PhysAddr::new(image.end) };
-    let mut owned = facts.reservations.clone();
+    let mut owned = core::mem::take(&mut facts.reservations);
     owned.push(Owned { owner: Owner::Image, span: image });
     owned.extend(tree.span().map(|span| Owned { owner: Owner::DeviceTree, span }));
     owned

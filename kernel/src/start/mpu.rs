@@ -1,14 +1,14 @@
 //! An address space on a CPU with an MPU.
 
-use super::PoolError;
-use crate::addr::PAGE_SIZE;
+use crate::addr::{Frames, Mfn};
 use crate::arch::Mpu;
 use crate::arch::aarch64::mpu;
-use crate::boot_alloc::{BootAlloc, Placement};
+use crate::boot_alloc::Placement;
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
-use crate::vmap::Vmap;
 use crate::vmap::attributes::Attributes;
+use crate::vmap::{Vmap, VmapError};
+use core::ops::Range;
 use lacuna_boot::Layout;
 
 /// The memory that EL2 keeps for its heap from the start, in bytes: one region.
@@ -64,19 +64,21 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
     Ok(Vmap::new(regions.into_table()))
 }
 
-/// Takes the pool from `frames` and gives it to the heap.
+/// Where the pool can be one region.
+pub(super) const POOL_PLACEMENT: Placement = Placement::PAGE;
+
+/// Maps `pool`, and gives it to the heap.
 ///
 /// # Errors
 ///
-/// [`PoolError`] if there is too little memory, or no region for it.
+/// [`VmapError`] if there is no region for it; nothing has changed then.
 ///
 /// # Safety
 ///
-/// `frames` must hold RAM that nobody uses.
-pub unsafe fn add_pool(vmap: &Vmap, heap: &Heap, frames: &mut BootAlloc) -> Result<(), PoolError> {
-    let pool = frames.alloc("the memory pool", POOL_BYTES / PAGE_SIZE, Placement::PAGE)?;
-    vmap.map_identity(&pool, Attributes::DATA)?;
-    // SAFETY: the frames were just mapped read-write, and allocated for this.
-    unsafe { heap.add(pool.start.address().get() as usize, POOL_BYTES as usize) };
+/// `pool` must be RAM that nobody uses.
+pub(super) unsafe fn give_pool(vmap: &Vmap, heap: &Heap, pool: &Range<Mfn>) -> Result<(), VmapError> {
+    vmap.map_identity(pool, Attributes::DATA)?;
+    // SAFETY: the frames were just mapped read-write, and are nobody's else.
+    unsafe { heap.add(pool.start.address().get() as usize, pool.bytes() as usize) };
     Ok(())
 }

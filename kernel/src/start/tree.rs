@@ -102,21 +102,25 @@ impl<'v> DeviceTree<'v> {
         Ok(Self::Loaded { mapping: map(size as u64)?, start: at })
     }
 
-    /// Checks the blob.
-    ///
-    /// # Errors
-    ///
-    /// [`TreeError::Blob`].
-    pub fn check(&self) -> Result<Blob<'_>, TreeError> {
-        let bytes = match self {
+    /// The blob, unchecked.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
             // SAFETY: the blob's memory is mapped as long as `self` lives, which the slice borrows. Nobody writes it: it is
             // mapped read-only here, reserved in the memory map, and no guest runs yet.
             Self::Loaded { mapping, .. } => unsafe {
                 core::slice::from_raw_parts(mapping.as_ptr().as_ptr(), mapping.bytes() as usize)
             },
             Self::BuiltIn(bytes) => bytes,
-        };
-        Ok(Blob::check(bytes)?)
+        }
+    }
+
+    /// Checks the blob.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::Blob`].
+    pub fn check(&self) -> Result<Blob<'_>, TreeError> {
+        Ok(Blob::check(self.bytes())?)
     }
 
     /// Where the blob lies, if it is memory of its own.

@@ -239,6 +239,15 @@ impl Vmap {
         self.with_table(|table| LeafCount::of(table.leaves(range)))
     }
 
+    /// Runs `code`, whose mappings end before it does. Their addresses may be used again at once: nobody keeps a pointer there
+    /// that should fault, and later mappings stay together, in few tables.
+    pub fn briefly<R>(&self, code: impl FnOnce() -> R) -> R {
+        let cursor = self.with_space(|space| space.cursor());
+        let result = code();
+        self.with_space(|space| space.set_cursor(cursor));
+        result
+    }
+
     /// Runs `with` on the page tables.
     pub fn with_table<R>(&self, with: impl FnOnce(&mut PageTable<TablePool, Tlb>) -> R) -> R {
         self.change(|state| with(&mut state.table))

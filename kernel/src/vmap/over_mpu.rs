@@ -239,6 +239,11 @@ impl<R: Registers> Vmap<R> {
         })
     }
 
+    /// Runs `code`, whose mappings end before it does. Where addresses are those of the frames, that makes no difference.
+    pub fn briefly<T>(&self, code: impl FnOnce() -> T) -> T {
+        code()
+    }
+
     /// Runs `with` on the region table.
     #[inline]
     pub fn with_table<T>(&self, with: impl FnOnce(&mut RegionTable<R>) -> T) -> T {

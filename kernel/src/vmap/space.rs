@@ -100,6 +100,16 @@ impl VaSpace {
         records
     }
 
+    /// Where the next search begins: above what was taken last, so that an address is not used again for as long as possible.
+    pub fn cursor(&self) -> VirtAddr {
+        VirtAddr::new(self.cursor << PAGE_SHIFT)
+    }
+
+    /// Has the next search begin at `cursor`.
+    pub fn set_cursor(&mut self, cursor: VirtAddr) {
+        self.cursor = cursor.get() >> PAGE_SHIFT;
+    }
+
     /// Takes `pages` pages that nobody has.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Input that cannot be booted: each ends with a line of its own and a failing status, and soon.
 
-use lacuna_tests::{Boot, IMAGE_ADDRESS, Outcome, RAM_START, Tree};
+use lacuna_tests::{Boot, IMAGE_ADDRESS, Outcome, RAM_START, TREE_ADDRESS, Tree};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -85,7 +85,7 @@ fn ram_that_is_reserved_to_the_last_page_is_refused() {
 
 #[test]
 fn ram_that_holds_little_more_than_the_image_is_refused() {
-    let tree = Tree::new().memory(&[(IMAGE_ADDRESS, MIB), (RAM_START + 128 * MIB, MIB)]);
+    let tree = Tree::new().memory(&[(IMAGE_ADDRESS, MIB), (TREE_ADDRESS, MIB)]);
     run(Boot::with_tree(&tree)).expect_fatal("no room for");
 }
 

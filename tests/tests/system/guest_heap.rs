@@ -1,6 +1,6 @@
 //! What a guest's description makes the hypervisor allocate: served, or an error of that guest.
 
-use crate::small_guest::{expect_refusal, hello, run};
+use crate::small_guest::{expect_refusal, hello, hello_with, run};
 use lacuna_tests::{Boot, made_file};
 use std::path::PathBuf;
 use vm_fdt::FdtWriter;
@@ -70,4 +70,12 @@ fn too_little_memory_for_the_heap_is_an_error_of_the_guest() {
     let guest = hello().memory("276M").device_tree(&part(MIB - 4 * KIB));
     let outcome = Boot::virt().memory("288M").guest(guest).run();
     outcome.expect_fatal("domU1: the guest's device tree: no 8.0 MiB of heap can be had in one piece");
+}
+
+/// A list that the device tree makes as long as it likes.
+#[test]
+fn static_memory_may_have_thousands_of_pieces() {
+    let pieces: Vec<_> = (0..4096).map(|page| format!("0 {:#x} 0 0x1000", 0x6000_0000 + page * 0x2000)).collect();
+    let outcome = run(hello_with(&format!("xen,static-mem = <{}>;", pieces.join(" "))));
+    outcome.expect_line("guest: memory [0x40000000, 0x41000000)");
 }

@@ -1,5 +1,6 @@
 //! The image, on every machine that we know and with every input that we could think of.
 
+mod absent_ram;
 mod board_image;
 mod broken;
 mod bugs;
@@ -12,6 +13,7 @@ mod guest_life;
 mod guest_machines;
 mod guest_memory;
 mod guest_reports;
+mod large_trees;
 mod linux;
 mod machines;
 mod mpu;

@@ -7,7 +7,8 @@ use crate::arch::syndrome::Syndrome;
 use crate::backtrace;
 use crate::console::Emergency;
 use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable};
+use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
+use core::arch::asm;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, Ordering};
 use lacuna_boot::ExceptionFrame;
@@ -22,6 +23,9 @@ const FIQ: usize = 2;
 /// Index of the vector for synchronous exceptions from EL2 itself.
 const EL2_SYNCHRONOUS: u64 = 4;
 
+/// Index of the vector for SErrors from EL2 itself.
+const EL2_SERROR: u64 = 7;
+
 /// Exceptions that are being reported. More than one means that the report itself faulted.
 static REPORTING: AtomicU32 = AtomicU32::new(0);
 
@@ -33,6 +37,30 @@ pub fn unmask_serror() {
     DAIF.modify(DAIF::A::Unmasked);
 }
 
+/// Whether a physical SError is pending: ISR_EL1.A.
+fn serror_is_pending() -> bool {
+    const A: u64 = 1 << 8;
+    let pending: u64;
+    // SAFETY: reads a register that says what is pending, and changes nothing.
+    unsafe { asm!("mrs {}, isr_el1", out(reg) pending, options(nomem, nostack, preserves_flags)) };
+    pending & A != 0
+}
+
+/// Runs `code` with SErrors unmasked, and masks them again if they were. `None` if one is pending already, which would be
+/// taken for `code`'s.
+pub fn with_serror<R>(code: impl FnOnce() -> R) -> Option<R> {
+    let masked = DAIF.matches_all(DAIF::A::Masked);
+    if masked && serror_is_pending() {
+        return None;
+    }
+    unmask_serror();
+    let result = code();
+    if masked {
+        DAIF.modify(DAIF::A::Masked);
+    }
+    Some(result)
+}
+
 /// Every exception that EL2 takes comes here, from `vectors.S`.
 #[unsafe(no_mangle)]
 extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
@@ -42,7 +70,7 @@ extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
     }
     let fault =
         Fault { syndrome: Syndrome::new(frame.esr), address: VirtAddr::new(frame.far), at: VirtAddr::new(frame.elr) };
-    if vector == EL2_SYNCHRONOUS && fixup::recover(frame, fault) {
+    if matches!(vector, EL2_SYNCHRONOUS | EL2_SERROR) && fixup::recover(frame, fault) {
         return;
     }
     report(frame, vector, fault);

@@ -13,12 +13,12 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use lacuna_boot::ExceptionFrame;
 
-/// A synchronous exception that was taken and survived.
+/// A synchronous exception, or an SError, that was taken and survived.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// ESR_EL2.
     pub syndrome: Syndrome,
-    /// FAR_EL2: the address that was accessed. Meaningful for aborts and PC alignment faults.
+    /// FAR_EL2: the address that was accessed. Meaningful for synchronous aborts and PC alignment faults.
     pub address: VirtAddr,
     /// ELR_EL2: the instruction.
     pub at: VirtAddr,

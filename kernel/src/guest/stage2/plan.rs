@@ -10,6 +10,7 @@
 use crate::addr::{GuestAddr, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use crate::guest::stage2::format::{Config, Kind};
 use crate::mmu::descriptor::{ADDRESS_BITS, Level, RUN};
+use crate::sort;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -149,7 +150,7 @@ impl Plan {
     pub fn new(config: Config, extents: &[Extent]) -> Result<Self, PlanError> {
         let mut sorted: Vec<Extent> = extents.iter().copied().filter(|extent| extent.frames > 0).collect();
         sorted.iter().try_for_each(|extent| check(config, *extent))?;
-        sorted.sort_unstable_by_key(|extent| extent.ipa);
+        sort::by_key(&mut sorted, |extent| extent.ipa);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[1].ipa.get() < pair[0].end()) {
             return Err(PlanError::Overlap { first: pair[0], second: pair[1] });
         }

@@ -1,0 +1,96 @@
+//! EL2's first memory beside the image: heap, and page tables where there are any.
+//!
+//! It is found before the device tree is read, because what is read goes there. Where it cannot be found so early, the image's
+//! own heap has to do until there is a memory map.
+
+use super::backend::{POOL_BYTES, POOL_PLACEMENT, give_pool};
+use super::probe::Prober;
+use super::tree::DeviceTree;
+use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
+use crate::arch::aarch64::exceptions;
+use crate::boot_alloc::{BootAlloc, BootAllocError};
+use crate::devtree::Survey;
+use crate::heap::Heap;
+use crate::memory_map::absent::Probe;
+use crate::vmap::{Vmap, VmapError};
+use core::ops::Range;
+use lacuna_boot::Layout;
+
+const POOL: &str = "the memory pool";
+
+/// Bytes of the pool between any two places where it is tried whether there is memory.
+const STEP_BYTES: u64 = 256 << 10;
+
+/// Why EL2 gets no memory of its own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There is too little.
+    #[error(transparent)]
+    Memory(#[from] BootAllocError),
+    /// It cannot be mapped.
+    #[error(transparent)]
+    Mapping(#[from] VmapError),
+}
+
+/// Takes the pool beside the image, as large as it takes to read `tree`, and gives it to heap and page tables. It must be
+/// claimed from the boot allocator by [`add_pool`]. `None` if there is no room that is free for certain; nothing has changed
+/// then, and `add_pool` takes it.
+///
+/// # Safety
+///
+/// To be called once, before any memory beside the image is in use.
+#[inline(never)]
+pub unsafe fn early_pool(
+    vmap: &Vmap,
+    heap: &Heap,
+    layout: &Layout,
+    tree: &DeviceTree<'_>,
+    limit: PhysAddr,
+) -> Option<Range<Mfn>> {
+    let survey = Survey::new(tree.bytes()).ok()?;
+    let image = layout.image();
+    let image = Span { start: PhysAddr::new(image.start), end: PhysAddr::new(image.end) };
+    // A tree in the image lies where the image does.
+    let owned = [image, tree.span().unwrap_or(image)];
+    let span = survey.free_beside(&owned, limit, survey.heap_bytes())?;
+    let pool = Mfn::containing(span.start)?..Mfn::containing(span.end)?;
+    if !exceptions::with_serror(|| vmap.briefly(|| answers(vmap, &pool)))? {
+        return None;
+    }
+    // SAFETY: RAM by the device tree, which names no owner for it; the image and the tree are elsewhere, and the caller knows of
+    // nobody else.
+    unsafe { give_pool(vmap, heap, &pool) }.ok()?;
+    Some(pool)
+}
+
+/// Whether there is memory in all of `pool`.
+fn answers(vmap: &Vmap, pool: &Range<Mfn>) -> bool {
+    let mut prober = Prober::new(vmap, None);
+    let (start, end) = (pool.start.get(), pool.end.get());
+    let mut places = (start..end).step_by((STEP_BYTES / PAGE_SIZE) as usize).chain([end - 1]).filter_map(Mfn::new);
+    places.all(|mfn| prober.answers(mfn))
+}
+
+/// Claims `early`, the pool that is in use already, from `frames`, or takes it from there.
+///
+/// # Errors
+///
+/// [`PoolError`] if there is too little memory, or if it cannot be mapped.
+///
+/// # Safety
+///
+/// `frames` must hold RAM that nobody uses but for the early pool.
+pub unsafe fn add_pool(
+    vmap: &Vmap,
+    heap: &Heap,
+    frames: &mut BootAlloc,
+    early: Option<&Range<Mfn>>,
+) -> Result<(), PoolError> {
+    if let Some(pool) = early {
+        return Ok(frames.claim(POOL, pool)?);
+    }
+    let pool = frames.alloc(POOL, POOL_BYTES / PAGE_SIZE, POOL_PLACEMENT)?;
+    // SAFETY: the frames were just allocated for this.
+    Ok(unsafe { give_pool(vmap, heap, &pool) }?)
+}

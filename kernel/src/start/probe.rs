@@ -1,0 +1,105 @@
+//! Trying whether there is memory where the device tree says so.
+//!
+//! A page is mapped as Device memory for as long as it is tried, so that nothing is speculated there and no cache answers
+//! instead. A read that nobody answers ends in an external abort, at once or as an SError, and some machines give any value
+//! instead: so a word is written, read back and written as it was.
+
+use crate::addr::{Mfn, PAGE_SIZE};
+use crate::arch;
+use crate::arch::aarch64::fixup;
+use crate::memory_map::absent::Probe;
+use crate::vmap::attributes::Attributes;
+use crate::vmap::{Mapping, Vmap};
+use aarch64_cpu::asm::barrier;
+use core::ops::Range;
+
+/// Tries frames of memory that nobody uses, but for a part of it.
+pub struct Prober<'a> {
+    vmap: &'a Vmap,
+    /// Frames that EL2 uses already, and that are not to be touched.
+    in_use: Option<&'a Range<Mfn>>,
+}
+
+impl<'a> Prober<'a> {
+    /// Tries frames by mapping them; those of `in_use` answer untried.
+    pub fn new(vmap: &'a Vmap, in_use: Option<&'a Range<Mfn>>) -> Self {
+        Self { vmap, in_use }
+    }
+
+    fn is_in_use(&self, mfn: Mfn) -> bool {
+        self.in_use.is_some_and(|frames| frames.contains(&mfn))
+    }
+
+    /// The frame, with no line of it in the caches; `None` if it cannot be mapped.
+    fn map(&self, mfn: Mfn) -> Option<Mapping<'a>> {
+        self.vmap.map_bytes(mfn.address(), PAGE_SIZE, Attributes::DEVICE).ok()
+    }
+}
+
+impl Probe for Prober<'_> {
+    fn answers(&mut self, mfn: Mfn) -> bool {
+        if self.is_in_use(mfn) {
+            return true;
+        }
+        // What cannot be mapped cannot be tried, and is refused by whoever has to map it.
+        let Some(mapping) = self.map(mfn) else { return true };
+        let word = mapping.as_ptr().cast::<u64>().as_ptr();
+        let probe = || {
+            clean(word);
+            let found = read(word);
+            [!found, found].iter().all(|value| {
+                write(word, *value);
+                read(word) == *value
+            })
+        };
+        // SAFETY: the closure owns nothing, and what it leaves half done if it faults is a word of memory that is not there.
+        unsafe { fixup::catch(probe) }.unwrap_or(false)
+    }
+
+    fn mirrors(&mut self, mfn: Mfn, of: Mfn) -> bool {
+        if self.is_in_use(mfn) || self.is_in_use(of) {
+            return false;
+        }
+        let (Some(there), Some(here)) = (self.map(mfn), self.map(of)) else { return false };
+        let [there, here] = [there, here].each_ref().map(|mapping| mapping.as_ptr().cast::<u64>().as_ptr());
+        let probe = || {
+            clean(here);
+            clean(there);
+            let found = read(here);
+            // Only read there: it may be memory that somebody uses.
+            let follows = [!found, found].map(|value| {
+                write(here, value);
+                read(there) == value
+            });
+            follows == [true; 2]
+        };
+        // SAFETY: as above. Both words were seen to answer.
+        unsafe { fixup::catch(probe) }.unwrap_or(false)
+    }
+}
+
+/// Drops the line of a word from the caches, in case a boot loader left it there.
+fn clean(word: *mut u64) {
+    // SAFETY: the word is mapped, in memory that nobody uses.
+    arch::clean_and_invalidate(unsafe { core::slice::from_raw_parts_mut(word.cast(), size_of::<u64>()) });
+}
+
+fn read(word: *mut u64) -> u64 {
+    // SAFETY: the word is mapped, any value is a valid one, and an abort is expected.
+    let value = unsafe { word.read_volatile() };
+    complete();
+    value
+}
+
+fn write(word: *mut u64, value: u64) {
+    // SAFETY: the word is mapped, in memory that nobody uses, and an abort is expected.
+    unsafe { word.write_volatile(value) };
+    complete();
+}
+
+/// Has an external abort that comes late come now: the DSB waits for the access, and an SError that is pending and not masked is
+/// taken at a context synchronisation event at the latest (DDI 0487, D1.3.6).
+fn complete() {
+    barrier::dsb(barrier::SY);
+    barrier::isb(barrier::SY);
+}
