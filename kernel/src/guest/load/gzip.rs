@@ -25,6 +25,9 @@ const HEADER_SIZE: usize = 10;
 /// Bytes of the checksum and the size behind the data.
 const TRAILER_SIZE: usize = 8;
 
+/// The most bytes that one byte of DEFLATE data unpacks to: two bits for each match of 258 bytes, and then some.
+const MAX_RATIO: u64 = 1032;
+
 /// The only method there is.
 const DEFLATE: u8 = 8;
 
@@ -150,10 +153,11 @@ impl<'a> Member<'a> {
     }
 
     /// The size of what is packed, as the last bytes have it, modulo 2^32. A guess until it is unpacked: these bytes may be
-    /// padding.
+    /// padding, or data of a member that was cut short. `None` if DEFLATE cannot pack as much into what is there.
     pub fn stored_size(&self) -> Option<u32> {
         let data = self.bytes.get(self.data..)?;
-        (data.len() >= TRAILER_SIZE).then_some(u32::from_le_bytes(*data.last_chunk()?))
+        let size = u32::from_le_bytes(*data.last_chunk()?);
+        (data.len() >= TRAILER_SIZE && u64::from(size) <= MAX_RATIO * data.len() as u64).then_some(size)
     }
 
     /// Unpacks until `into` is full or all is unpacked.

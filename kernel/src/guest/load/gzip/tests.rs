@@ -94,6 +94,8 @@ fn more_than_there_is_room_for_is_refused() {
 fn the_size_is_guessed_from_the_last_bytes() {
     assert_eq!(Member::new(&packed(&data(5000), NAME)).unwrap().stored_size(), Some(5000));
     assert_eq!(Member::new(&packed(&[], 0)[..12]).unwrap().stored_size(), None);
+    let impossible = [&packed(&data(5000), 0)[..], &[0xff; 4]].concat();
+    assert_eq!(Member::new(&impossible).unwrap().stored_size(), None);
 }
 
 #[test]
