@@ -3,7 +3,7 @@
 //! A device is handled as the nodes along its path, the root first and the device last: its registers are translated by
 //! the buses above it, and its interrupts may go where one of them says.
 
-use super::node::{cell_bytes, is_okay, lists, number, ranges};
+use super::node::{cell_bytes, is_okay, lists, number, ranges, value};
 use crate::addr::{PhysAddr, Span};
 use alloc::string::String;
 use alloc::vec;
@@ -21,17 +21,27 @@ pub(super) fn walk<'b, 'a>(root: FdtNode<'b, 'a>, path: &str) -> Option<Vec<FdtN
     Some(nodes)
 }
 
-/// For each of `wanted`, the nodes along the path of the first device in the tree that is compatible with one of its
+/// For each of `wanted`, the nodes along the path of the first device below `root` that is compatible with one of its
 /// strings. Neither the device nor a bus above it is disabled.
 pub(super) fn find<'b, 'a, const N: usize>(
     root: FdtNode<'b, 'a>,
     wanted: [&[&str]; N],
 ) -> [Option<Vec<FdtNode<'b, 'a>>>; N] {
     let mut found = [const { None }; N];
-    let mut nodes = Vec::new();
-    // A list of nodes to enter instead of a recursion, the next one last; with it, how many nodes are above each.
-    let mut pending = vec![(0, root)];
-    while let Some((depth, node)) = pending.pop() {
+    find_each(root, &wanted, &mut found);
+    found
+}
+
+fn find_each<'b, 'a>(root: FdtNode<'b, 'a>, wanted: &[&[&str]], found: &mut [Option<Vec<FdtNode<'b, 'a>>>]) {
+    let mut nodes = vec![root];
+    // For each node along the path, its children that have not been looked at: a list instead of a recursion.
+    let mut unseen = vec![root.children()];
+    while let Some(children) = unseen.last_mut() {
+        let Some(node) = children.next() else {
+            unseen.pop();
+            nodes.pop();
+            continue;
+        };
         let (mut compatible, mut status) = (None, None);
         for property in node.properties() {
             match property.name {
@@ -43,8 +53,8 @@ pub(super) fn find<'b, 'a, const N: usize>(
         if !is_okay(status) {
             continue;
         }
-        nodes.truncate(depth);
         nodes.push(node);
+        unseen.push(node.children());
         for (found, wanted) in found.iter_mut().zip(wanted) {
             if found.is_none() && compatible.is_some_and(|compatible| lists(compatible, wanted)) {
                 *found = Some(nodes.clone());
@@ -53,11 +63,7 @@ pub(super) fn find<'b, 'a, const N: usize>(
         if found.iter().all(Option::is_some) {
             break;
         }
-        let first = pending.len();
-        pending.extend(node.children().map(|child| (depth + 1, child)));
-        pending.get_mut(first..).unwrap_or_default().reverse();
     }
-    found
 }
 
 /// The path of the last of `nodes`, of which the first is the root.
@@ -69,7 +75,7 @@ pub(super) fn path(nodes: &[FdtNode<'_, '_>]) -> String {
 /// one is empty or out of reach.
 pub(super) fn registers(nodes: &[FdtNode<'_, '_>], count: usize) -> Option<Vec<Span>> {
     let (device, buses) = nodes.split_last()?;
-    let reg = device.property("reg")?.value;
+    let reg = value(*device, "reg")?;
     let own = ranges(reg, buses.last()?.cell_sizes(), "reg", device.name).ok()?;
     let seen: Option<Vec<Span>> = own.take(count).map(|(address, size)| seen(buses, address, size)).collect();
     seen.filter(|seen| seen.len() == count)
@@ -87,7 +93,7 @@ fn seen(buses: &[FdtNode<'_, '_>], mut address: u64, size: u64) -> Option<Span> 
 
 /// The address on `parent` of the `size` bytes from `address` on `bus`, its child.
 fn translate(parent: FdtNode<'_, '_>, bus: FdtNode<'_, '_>, address: u64, size: u64) -> Option<u64> {
-    let map = bus.property("ranges")?.value;
+    let map = value(bus, "ranges")?;
     if map.is_empty() {
         return Some(address);
     }

@@ -5,7 +5,7 @@
 
 use super::facts::{Facts, FactsError, Warning};
 use super::guests::{self, GUEST, Kind, Role};
-use super::node::{is_compatible, number, ranges, text};
+use super::node::{self, is_compatible, number, ranges, text};
 use super::owned::Owner;
 use alloc::format;
 use alloc::string::String;
@@ -29,7 +29,7 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
                 continue;
             }
             if is_compatible(child, &GUEST) {
-                facts.reservations.extend(guests::static_memory(child, bus, &path)?.into_iter().flatten());
+                facts.reservations.extend(guests::static_memory(child, bus, &path)?.unwrap_or_default());
                 match above.as_str() {
                     CHOSEN => facts.guests.extend(guests::read(child, bus, &path, &mut facts.warnings)?),
                     _ => facts.warnings.push(Warning::GuestPlace { node: path.clone() }),
@@ -38,7 +38,7 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
             pending.push((child, path));
         }
     }
-    if chosen.property("xen,static-heap").is_some() {
+    if node::value(chosen, "xen,static-heap").is_some() {
         facts.warnings.push(Warning::StaticHeap);
     }
     let dom0 = dom0(chosen);
@@ -50,7 +50,7 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
 fn initrd(chosen: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Result<(), FactsError> {
     const START: &str = "linux,initrd-start";
     const END: &str = "linux,initrd-end";
-    let address = |property: &'static str| match chosen.property(property).map(|property| property.value) {
+    let address = |property: &'static str| match node::value(chosen, property) {
         None => Ok(None),
         Some(value) if matches!(value.len(), 4 | 8) => Ok(Some(number(value))),
         Some(value) => Err(FactsError::InitrdLength { property, bytes: value.len() }),
@@ -78,10 +78,10 @@ fn module(node: FdtNode<'_, '_>, bus: CellSizes, path: &str, facts: &mut Facts<'
 /// line of its own, in which case `bootargs` is meant for it.
 fn bootargs<'a>(chosen: FdtNode<'_, 'a>, dom0: Option<FdtNode<'_, 'a>>, facts: &mut Facts<'a>) {
     let has_own = |kernel: &FdtNode<'_, '_>| {
-        kernel.property("bootargs").is_some() || chosen.property("xen,dom0-bootargs").is_some()
+        node::value(*kernel, "bootargs").is_some() || node::value(chosen, "xen,dom0-bootargs").is_some()
     };
     for property in ["xen,xen-bootargs", "bootargs"] {
-        let Some(value) = chosen.property(property).map(|property| property.value) else {
+        let Some(value) = node::value(chosen, property) else {
             continue;
         };
         match (text(value), dom0.filter(|kernel| !has_own(kernel))) {

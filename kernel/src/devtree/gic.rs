@@ -6,7 +6,7 @@
 use super::bus;
 use super::facts::Facts;
 use super::interrupts::{Controller, Interrupt};
-use super::node::number;
+use super::node::{number, value};
 use crate::addr::{PAGE_SIZE, Span};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -81,10 +81,10 @@ fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
     const STRIDE: &str = "redistributor-stride";
     let node = bus::path(nodes);
     let controller = Controller::new(nodes).map_err(|cells| GicError::Cells { node: node.clone(), cells })?;
-    let property = |property| match nodes.last().and_then(|gic| gic.property(property)) {
+    let property = |property| match nodes.last().and_then(|gic| value(*gic, property)) {
         None => Ok(None),
-        Some(found) if matches!(found.value.len(), 4 | 8) => Ok(Some(number(found.value))),
-        Some(found) => Err(GicError::Length { node: node.clone(), property, bytes: found.value.len() }),
+        Some(found) if matches!(found.len(), 4 | 8) => Ok(Some(number(found))),
+        Some(found) => Err(GicError::Length { node: node.clone(), property, bytes: found.len() }),
     };
     let bad = |property, value| GicError::Value { node: node.clone(), property, value };
     let regions = property(REGIONS)?.unwrap_or(1);
@@ -114,8 +114,8 @@ fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
 /// Which interrupt of the timer, the last of `nodes`, is the one of that name: where names are left out, that in `place`
 /// (Linux, Documentation/devicetree/bindings/timer/arm,arch_timer.yaml).
 fn timer_interrupt(nodes: &[FdtNode<'_, '_>], name: &str, place: usize) -> Option<usize> {
-    match nodes.last()?.property("interrupt-names") {
-        Some(names) => names.value.split(|&byte| byte == 0).position(|listed| listed == name.as_bytes()),
+    match value(*nodes.last()?, "interrupt-names") {
+        Some(names) => names.split(|&byte| byte == 0).position(|listed| listed == name.as_bytes()),
         None => Some(place),
     }
 }

@@ -15,7 +15,7 @@ pub use modules::{Module, Role};
 
 use super::facts::{FactsError, Warning};
 use super::interrupts::MAX_SPIS;
-use super::node::{is_okay, number, ranges};
+use super::node::{self, is_okay, number, ranges};
 use super::owned::{Owned, Owner};
 use crate::addr::{PAGE_SIZE, Span};
 use alloc::string::String;
@@ -102,7 +102,7 @@ pub(super) fn read(
     path: &str,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Guest>, FactsError> {
-    if !is_okay(node.property("status").map(|status| status.value)) {
+    if !is_okay(node::value(node, "status")) {
         warnings.push(Warning::GuestDisabled { node: path.into() });
         return Ok(None);
     }
@@ -114,7 +114,7 @@ pub(super) fn read(
         name: node.name.into(),
         cpus: cpus(node, path, warnings)?,
         memory,
-        uart: node.property("vpl011").map_or(GuestUart::None, |_| GuestUart::Pl011),
+        uart: node::value(node, "vpl011").map_or(GuestUart::None, |_| GuestUart::Pl011),
         spis: spis(node, path)?,
         backing: backing(node, chosen, path, memory)?,
         unmapped: unmapped(node, path)?,
@@ -140,7 +140,7 @@ fn check_properties(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<Warnin
 
 /// The number of one cell in a property, if there is one.
 fn cell(node: FdtNode<'_, '_>, path: &str, property: &'static str) -> Result<Option<u32>, GuestError> {
-    let Some(value) = node.property(property).map(|property| property.value) else {
+    let Some(value) = node::value(node, property) else {
         return Ok(None);
     };
     let bad = |_| GuestError::Length { node: path.into(), property, bytes: value.len(), legal: "4" };
@@ -151,7 +151,7 @@ fn cell(node: FdtNode<'_, '_>, path: &str, property: &'static str) -> Result<Opt
 fn memory(node: FdtNode<'_, '_>, path: &str) -> Result<u64, FactsError> {
     const PROPERTY: &str = "memory";
     let missing = || FactsError::Missing { node: path.into(), property: PROPERTY };
-    let value = node.property(PROPERTY).ok_or_else(missing)?.value;
+    let value = node::value(node, PROPERTY).ok_or_else(missing)?;
     if !matches!(value.len(), 4 | 8) {
         let (bytes, legal) = (value.len(), "4 or 8");
         return Err(GuestError::Length { node: path.into(), property: PROPERTY, bytes, legal }.into());
@@ -189,7 +189,7 @@ fn unmapped(node: FdtNode<'_, '_>, path: &str) -> Result<Unmapped, GuestError> {
 
 /// Where the guest's `memory` bytes come from.
 fn backing(node: FdtNode<'_, '_>, chosen: CellSizes, path: &str, memory: u64) -> Result<Backing, FactsError> {
-    let placement = node.property("direct-map").map_or(Placement::Usual, |_| Placement::Direct);
+    let placement = node::value(node, "direct-map").map_or(Placement::Usual, |_| Placement::Direct);
     let Some(ranges) = static_memory(node, chosen, path)? else {
         return match placement {
             Placement::Usual => Ok(Backing::Allocated),

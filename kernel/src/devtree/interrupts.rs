@@ -7,7 +7,7 @@
 //! Cells of the GIC: Linux, Documentation/devicetree/bindings/interrupt-controller/arm,gic-v3.yaml.
 
 use super::bus;
-use super::node::number;
+use super::node::{number, value};
 use alloc::string::String;
 use fdt::node::FdtNode;
 use thiserror::Error;
@@ -82,7 +82,7 @@ impl Controller {
     pub fn interrupt(&self, nodes: &[FdtNode<'_, '_>], index: usize) -> Result<Option<Interrupt>, InterruptError> {
         const EXTENDED: &str = "interrupts-extended";
         const PLAIN: &str = "interrupts";
-        let property = |name| nodes.last().and_then(|device| device.property(name)).map(|property| property.value);
+        let property = |name| nodes.last().and_then(|device| value(*device, name));
         let elsewhere = || InterruptError::Elsewhere { node: bus::path(nodes), index, controller: self.node.clone() };
         let size = self.cells * 4;
         let (name, value, entry) = if let Some(value) = property(EXTENDED) {
@@ -124,7 +124,7 @@ impl Controller {
     /// the device, is one. Where none says anything, there is but one controller to be meant.
     fn is_parent(&self, nodes: &[FdtNode<'_, '_>]) -> bool {
         for (above, node) in nodes.iter().rev().enumerate() {
-            if above > 0 && node.property("#interrupt-cells").is_some() {
+            if above > 0 && value(*node, "#interrupt-cells").is_some() {
                 return false;
             }
             if let Some(parent) = word(*node, "interrupt-parent") {
@@ -137,7 +137,7 @@ impl Controller {
 
 /// The number in a property of one cell.
 fn word(node: FdtNode<'_, '_>, name: &str) -> Option<u32> {
-    node.property(name)?.value.try_into().ok().map(u32::from_be_bytes)
+    value(node, name)?.try_into().ok().map(u32::from_be_bytes)
 }
 
 /// The interrupt in `entry`: its type, its number in the type, flags.

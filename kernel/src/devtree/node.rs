@@ -12,6 +12,13 @@ pub(crate) fn text(value: &[u8]) -> Option<&str> {
     value.get(..end).and_then(|text| core::str::from_utf8(text).ok())
 }
 
+/// The value of the node's property `name`.
+// Not inlined: the reader's own loop over properties would take 200 bytes of the image wherever one is looked up.
+#[inline(never)]
+pub(crate) fn value<'a>(node: FdtNode<'_, 'a>, name: &str) -> Option<&'a [u8]> {
+    node.property(name).map(|property| property.value)
+}
+
 /// Whether `strings`, the value of a `compatible` property, has one of `wanted`.
 pub(super) fn lists(strings: &[u8], wanted: &[&str]) -> bool {
     strings.split(|&byte| byte == 0).any(|string| wanted.iter().any(|wanted| wanted.as_bytes() == string))
@@ -19,7 +26,7 @@ pub(super) fn lists(strings: &[u8], wanted: &[&str]) -> bool {
 
 /// Whether the node's `compatible` property has one of `wanted`.
 pub(crate) fn is_compatible(node: FdtNode<'_, '_>, wanted: &[&str]) -> bool {
-    node.property("compatible").is_some_and(|compatible| lists(compatible.value, wanted))
+    value(node, "compatible").is_some_and(|compatible| lists(compatible, wanted))
 }
 
 /// Whether a node with this `status` property is to be used.
