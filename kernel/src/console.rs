@@ -1,68 +1,117 @@
-//! The console: a PL011, with the `log` crate's macros in front of it.
+//! The console: a UART, with the `log` crate's macros in front of it.
 //!
 //! Two ways lead to it. Log lines take a lock. [`Emergency`] does not, and allocates nothing: it is what panics and
 //! exceptions print through, whatever state everything else is in.
 
-use crate::devtree::Console;
+use crate::arch::aarch64::fixup::{self, Fault};
+use crate::devtree::{Console, Device};
 use crate::terminal::{Output, Speaker};
+pub use crate::uart::Keyboard;
+use crate::uart::{self, Dcc, DebugChannel, Mmio, Uart};
 use crate::vmap::{Vmap, VmapError};
-use arm_pl011_uart::{Interrupts, PL011Registers, Uart, UniqueMmioPointer};
+use aarch64_cpu::asm::barrier;
+use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt::{self, Write};
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use spin::mutex::SpinMutex;
 
-/// The UART's registers once it is mapped, for [`Emergency`].
-static REGISTERS: AtomicPtr<PL011Registers> = AtomicPtr::new(core::ptr::null_mut());
+/// How often a byte is tried before it is lost: for seconds, and a full FIFO has room again after a fraction of one. Only
+/// flow control, or a debug channel without a debugger, takes longer.
+const PATIENCE: u32 = 1 << 24;
 
-/// The UART once it is mapped, for everybody else.
+/// The UART once it is there, for [`Emergency`].
+static WIRE: AtomicPtr<Wire> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The UART once it is there, for everybody else.
 static CONSOLE: SpinMutex<Option<Port>> = SpinMutex::new(None);
 
 /// Whether somebody is in the middle of a line, for [`Emergency`] to begin a new one.
 static IN_LINE: AtomicBool = AtomicBool::new(false);
 
-/// Why the console that the device tree names cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("console cannot be mapped: {0}")]
-pub struct ConsoleError(#[from] VmapError);
-
 /// Sends `log` lines to the console.
 struct Logger;
 
+/// A UART that bytes go into, whether or not it has room.
+struct Wire {
+    uart: Box<dyn Uart>,
+    /// Whether the last byte was lost, so that the next one is not waited for as long.
+    stuck: AtomicBool,
+}
+
 /// A UART, and who printed on it last.
 struct Port {
-    uart: Uart<'static>,
+    wire: &'static Wire,
     output: Output,
+}
+
+/// Why the console that the device tree names cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsoleError {
+    /// It cannot be mapped.
+    #[error("console {0} cannot be mapped: {1}")]
+    Unmappable(String, VmapError),
+    /// Nothing answers where it should be.
+    #[error("console {0} does not answer ({class})", class = .1.syndrome.class())]
+    Silent(String, Fault),
 }
 
 /// Maps the console's registers, for good, and starts to use it.
 ///
+/// Without a console, in an image that has no other way to say anything, the CPU's debug channel is the console: a
+/// debugger can read it, and without one nothing is lost.
+///
 /// # Errors
 ///
-/// [`ConsoleError`].
-pub fn start(vmap: &'static Vmap, console: &Console) -> Result<(), ConsoleError> {
-    let registers = vmap.ioremap_for_good(console.base, console.size)?.cast();
-    // SAFETY: the device tree says that there is a PL011, and that it is the console: for the boot stages before this one to
-    // have used, and nobody beside this one from here on. It is mapped as device memory for good, as far as the driver
-    // reaches: `Facts` names no console with fewer registers, or with registers that are not aligned.
-    unsafe { open(registers) };
+/// [`ConsoleError`]. There is no console then, or the debug channel.
+pub fn start(vmap: &'static Vmap, console: Option<&Console>) -> Result<(), ConsoleError> {
+    let result = console.map_or(Ok(()), |console| {
+        let node = || console.node.clone();
+        let uart: Box<dyn Uart> = match console.device {
+            Device::DebugChannel => Box::new(Dcc(DebugChannel)),
+            Device::Memory { model, registers, access } => {
+                let base = vmap
+                    .ioremap_for_good(registers.start, registers.bytes())
+                    .map_err(|error| ConsoleError::Unmappable(node(), error))?;
+                // SAFETY: the registers are mapped as device memory for good, and the device tree's check has seen to it that
+                // those of the model are among them and aligned. The tree says that it is the console: for the boot stages
+                // before this one to have used, and nobody beside this one from here on.
+                uart::driver(model, unsafe { Mmio::new(base, access) })
+            }
+        };
+        open(uart).map_err(|fault| ConsoleError::Silent(node(), fault))
+    });
+    let is_mute = WIRE.load(Ordering::Relaxed).is_null() && !cfg!(any(feature = "semihosting", feature = "early-uart"));
+    if is_mute {
+        // Where that faults, too, there is nobody to be told.
+        let _ = open(Box::new(Dcc(DebugChannel)));
+    }
+    result
+}
+
+/// Starts to use `uart`, unless that faults.
+fn open(uart: Box<dyn Uart>) -> Result<(), Fault> {
+    let start = || {
+        uart.start();
+        // An external abort may come late, as an SError: have it now.
+        barrier::dsb(barrier::SY);
+    };
+    // SAFETY: the closure owns nothing, and a driver's start holds nothing; a device that faults is not used again.
+    unsafe { fixup::catch(start) }?;
+    let wire = Box::leak(Box::new(Wire { uart, stuck: AtomicBool::new(false) }));
+    WIRE.store(wire, Ordering::Release);
+    *CONSOLE.lock() = Some(Port { wire, output: Output::new() });
     Ok(())
 }
 
-/// Starts to use the PL011 at `registers`.
-///
-/// The firmware has set up baud rate and line; the device tree says neither with certainty.
-///
-/// # Safety
-///
-/// `registers` must be a PL011, mapped as device memory up to UARTICR for as long as the machine runs, that nothing else
-/// drives.
-unsafe fn open(registers: NonNull<PL011Registers>) {
-    // SAFETY: the caller promises a PL011 that nobody else drives.
-    let unique = unsafe { UniqueMmioPointer::new(registers) };
-    *CONSOLE.lock() = Some(Port { uart: Uart::new(unique), output: Output::new() });
-    REGISTERS.store(registers.as_ptr(), Ordering::Release);
+impl Wire {
+    fn send(&self, byte: u8) {
+        let tries = if self.stuck.load(Ordering::Relaxed) { 1 } else { PATIENCE };
+        let is_sent = (0..tries).any(|_| self.uart.send(byte).inspect_err(|_| core::hint::spin_loop()).is_ok());
+        self.stuck.store(!is_sent, Ordering::Relaxed);
+    }
 }
 
 /// Makes `log`'s macros print lines of `level` and more important ones.
@@ -121,17 +170,10 @@ impl Write for Line<'_> {
 
 impl Port {
     fn write(&mut self, speaker: Speaker<'_>, bytes: &[u8]) {
-        let Self { uart, output } = self;
-        output.write(speaker, bytes, |byte| send(uart, byte));
+        let Self { wire, output } = self;
+        output.write(speaker, bytes, |byte| wire.send(byte));
         IN_LINE.store(!output.is_at_line_start(), Ordering::Relaxed);
     }
-}
-
-fn send(uart: &mut Uart<'_>, byte: u8) {
-    while uart.is_tx_fifo_full() {
-        core::hint::spin_loop();
-    }
-    uart.write_word(byte);
 }
 
 /// Prints bytes of a guest, in lines that bear its name. Without a console they are lost.
@@ -141,36 +183,16 @@ pub fn print_for_guest(number: usize, name: &str, bytes: &[u8]) {
     }
 }
 
-/// Whether the UART interrupts when something was typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keyboard {
-    /// It does.
-    Heard,
-    /// It does not, and keeps what is typed as long as it has room.
-    Deaf,
-}
-
 /// Turns the UART's interrupt on or off.
 pub fn set_keyboard(keyboard: Keyboard) {
-    let masks = match keyboard {
-        Keyboard::Heard => Interrupts::RXI | Interrupts::RTI,
-        Keyboard::Deaf => Interrupts::empty(),
-    };
     if let Some(port) = CONSOLE.lock().as_mut() {
-        port.uart.set_interrupt_masks(masks);
+        port.wire.uart.listen(keyboard);
     }
 }
 
 /// A key that was typed, if there is one. What did not arrive well is left out.
 pub fn key() -> Option<u8> {
-    let mut console = CONSOLE.lock();
-    let port = console.as_mut()?;
-    loop {
-        match port.uart.read_word() {
-            Ok(key) => return key,
-            Err(_) => port.uart.clear_interrupts(Interrupts::all()),
-        }
-    }
+    CONSOLE.lock().as_ref()?.wire.uart.receive()
 }
 
 /// The console for the last words: no lock, no allocation, usable before there is a console at all.
@@ -181,19 +203,18 @@ pub struct Emergency;
 
 impl Write for Emergency {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if let Some(registers) = NonNull::new(REGISTERS.load(Ordering::Acquire)) {
-            // SAFETY: `open` was given these registers as a PL011 that stays mapped. The normal path may be in the middle
-            // of using it, on this CPU: what is left behind is a PL011 that accepts a byte whenever its FIFO has room.
-            let unique = unsafe { UniqueMmioPointer::new(registers) };
-            let mut uart = Uart::new(unique);
+        // SAFETY: the pointer is null or was made from a reference for good.
+        if let Some(wire) = unsafe { WIRE.load(Ordering::Acquire).as_ref() } {
+            // The normal path may be in the middle of using it, on this CPU: what is left behind is a UART that accepts a
+            // byte whenever it has room.
             if IN_LINE.swap(false, Ordering::Relaxed) {
-                b"\r\n".iter().for_each(|byte| send(&mut uart, *byte));
+                b"\r\n".iter().for_each(|byte| wire.send(*byte));
             }
             for byte in text.bytes() {
                 if byte == b'\n' {
-                    send(&mut uart, b'\r');
+                    wire.send(b'\r');
                 }
-                send(&mut uart, byte);
+                wire.send(byte);
             }
             return Ok(());
         }

@@ -38,6 +38,7 @@ pub mod symbols;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+pub mod uart;
 pub mod vmap;
 
 #[cfg(target_os = "none")]

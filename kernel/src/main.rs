@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use lacuna::arch::aarch64::{cpu, exceptions, power, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
-use lacuna::console::{self, ConsoleError};
+use lacuna::console;
 use lacuna::devtree::FactsError;
 use lacuna::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::frametable::table::FrameTable;
@@ -47,8 +47,6 @@ enum BootError {
     #[error(transparent)]
     Facts(#[from] FactsError),
     #[error(transparent)]
-    Console(#[from] ConsoleError),
-    #[error(transparent)]
     Map(#[from] MapError),
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -84,12 +82,11 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     clock.lap("device tree");
 
     let (options, ignored) = Options::parse(facts.bootargs.unwrap_or_default());
-    if let Some(uart) = &facts.console {
-        console::start(vmap, uart)?;
-    }
+    let console = console::start(vmap, facts.console.as_ref());
     console::set_level(options.log_level);
     exceptions::unmask_serror();
     report::warnings(&facts.warnings);
+    report::warnings(console.err().as_slice());
     report::warnings(&ignored);
     clock.lap("console");
 

@@ -1,22 +1,20 @@
-//! The UART that `stdout-path` names, and its interrupt.
+//! The UART that `stdout-path` names, and its interrupt; or, where it names none that can be used, the debug channel.
 
 use super::bus;
-use super::facts::{Console, Facts, Warning};
+use super::facts::{Console, Device, Facts, Warning};
 use super::interrupts::Controller;
-use super::node::{is_compatible, is_okay, text};
+use super::node::{is_okay, lists, number, text, value};
+use crate::addr::Span;
+use crate::uart::{Access, Model, Order, Width};
+use alloc::string::String;
 use alloc::vec::Vec;
 use fdt::node::FdtNode;
 
-const PL011: [&str; 2] = ["arm,pl011", "arm,sbsa-uart"];
+/// The debug communications channel of the CPU itself (Linux, Documentation/devicetree/bindings/arm/arm,dcc.yaml).
+const DEBUG_CHANNEL: &str = "arm,dcc";
 
-/// Bytes of registers that a console needs of a PL011: up to UARTICR (Arm DDI 0183, section 3.2). Some trees name 0x200 of
-/// the 0x1000 that there are.
-const PL011_BYTES: u64 = 0x48;
-
-/// What registers are aligned to that are accessed as 32 bits.
-const PL011_ALIGN: u64 = 4;
-
-/// Adds the console to `facts`, or the reason why there is none. Without a `controller` its interrupt is nobody's.
+/// Adds the console to `facts`, and the reason if it is not what `stdout-path` names. Without a `controller` its interrupt
+/// is nobody's.
 pub(super) fn read<'b, 'a>(
     root: FdtNode<'b, 'a>,
     chosen: Option<FdtNode<'b, 'a>>,
@@ -30,49 +28,107 @@ pub(super) fn read<'b, 'a>(
             let interrupt = facts.or_warning(interrupt);
             facts.console = Some(Console { interrupt, ..console });
         }
-        Err(warning) => facts.warnings.push(warning),
+        Err(warning) => {
+            facts.warnings.push(warning);
+            let [found] = bus::find(root, [&[DEBUG_CHANNEL]]);
+            facts.console =
+                found.map(|nodes| Console { node: bus::path(&nodes), device: Device::DebugChannel, interrupt: None });
+        }
     }
 }
 
-/// Resolves `stdout-path`: a path or the name of an alias, with options of the line behind a colon. With the console
-/// come the nodes along its path.
+/// Resolves `stdout-path`: a path or the name of an alias, with options of the line behind a colon, which are
+/// the firmware's business. With the console come the nodes along its path.
 fn find<'b, 'a>(
     root: FdtNode<'b, 'a>,
     chosen: Option<FdtNode<'b, 'a>>,
     aliases: Option<FdtNode<'b, 'a>>,
 ) -> Result<(Console, Vec<FdtNode<'b, 'a>>), Warning> {
-    let property = |name| chosen.and_then(|chosen| chosen.property(name)).and_then(|property| text(property.value));
+    let property = |name| chosen.and_then(|chosen| value(chosen, name)).and_then(text);
     let stdout = property("stdout-path").or_else(|| property("linux,stdout-path")).ok_or(Warning::NoStdout)?;
-    let (device, options) = stdout.split_once(':').unwrap_or((stdout, ""));
+    let name = stdout.split(':').next().unwrap_or(stdout);
 
-    let path = if device.starts_with('/') { device } else { resolve(aliases, device)? };
+    let path = if name.starts_with('/') { name } else { resolve(aliases, name)? };
     let nodes = bus::walk(root, path).ok_or_else(|| Warning::StdoutNotFound { path: path.into() })?;
     let uart = *nodes.last().ok_or_else(|| Warning::StdoutNotFound { path: path.into() })?;
 
-    if !is_okay(uart.property("status").map(|status| status.value)) {
+    if !is_okay(value(uart, "status")) {
         return Err(Warning::StdoutDisabled { node: path.into() });
     }
-    if !is_compatible(uart, &PL011) {
-        let compatible = uart.property("compatible").and_then(|compatible| text(compatible.value));
-        return Err(Warning::StdoutNotPl011 { node: path.into(), compatible: compatible.unwrap_or_default().into() });
-    }
-    let registers = bus::registers(&nodes, 1).unwrap_or_default();
-    let [registers] = registers.as_slice() else {
-        return Err(Warning::StdoutUnreachable { node: path.into() });
+    let device = device(uart, path, &nodes)?;
+    Ok((Console { node: path.into(), device, interrupt: None }, nodes))
+}
+
+/// The device of the node at `path`, the last of `nodes`.
+fn device(uart: FdtNode<'_, '_>, path: &str, nodes: &[FdtNode<'_, '_>]) -> Result<Device, Warning> {
+    let node = String::from(path);
+    // The most specific name comes first, so the first one that is known is the best.
+    let names = value(uart, "compatible").unwrap_or_default();
+    let Some((model, usual)) = names.split(|&byte| byte == 0).find_map(Model::of) else {
+        if lists(names, &[DEBUG_CHANNEL]) {
+            return Ok(Device::DebugChannel);
+        }
+        let compatible = text(names).unwrap_or_default().into();
+        return Err(Warning::StdoutUnknown { node, compatible });
     };
-    if registers.bytes() < PL011_BYTES || !registers.start.is_aligned(PL011_ALIGN) {
-        return Err(Warning::StdoutRegisters { node: path.into(), registers: *registers });
+    let Some(&[registers]) = bus::registers(nodes, 1).as_deref() else {
+        return Err(Warning::StdoutUnreachable { node });
+    };
+    let access = match access(uart, model, usual) {
+        Ok(access) => access,
+        Err((property, value)) => return Err(Warning::StdoutAccess { node, property, value }),
+    };
+    match missing(registers, model, access) {
+        None => Ok(Device::Memory { model, registers, access }),
+        Some(bytes) => Err(Warning::StdoutRegisters { node, registers, bytes, width: access.width.bytes() }),
     }
-    let digits = options.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(options.len());
-    let baud = options.get(..digits).and_then(|digits| digits.parse().ok());
-    let (base, size) = (registers.start, registers.bytes());
-    Ok((Console { node: path.into(), base, size, baud, interrupt: None }, nodes))
+}
+
+/// How the registers are accessed: as usual for the model, unless the node says something else (Linux,
+/// Documentation/devicetree/bindings/serial/8250.yaml and serial.yaml). A property that makes no sense comes back.
+fn access(uart: FdtNode<'_, '_>, model: Model, usual: Access) -> Result<Access, (&'static str, u64)> {
+    let mut access = usual;
+    if value(uart, "big-endian").is_some() {
+        access.order = Order::Big;
+    } else if ["little-endian", "native-endian"].iter().any(|name| value(uart, name).is_some()) {
+        access.order = Order::Little;
+    }
+    // The registers of the others lie where they lie.
+    if !matches!(model, Model::Ns16550(_)) {
+        return Ok(access);
+    }
+    let property = |name| value(uart, name).map(number);
+    if let Some(shift) = property("reg-shift") {
+        access.shift = u8::try_from(shift).ok().filter(|shift| *shift <= 4).ok_or(("reg-shift", shift))?;
+    }
+    if let Some(width) = property("reg-io-width") {
+        access.width = match width {
+            1 => Width::Byte,
+            2 => Width::Half,
+            4 => Width::Word,
+            _ => return Err(("reg-io-width", width)),
+        };
+    }
+    if let Some(offset) = property("reg-offset") {
+        access.offset = u32::try_from(offset).map_err(|_| ("reg-offset", offset))?;
+    }
+    Ok(access)
+}
+
+/// How many bytes of registers the driver uses, if they are not all there or not aligned for their accesses. Some trees
+/// name fewer than the device has.
+fn missing(registers: Span, model: Model, access: Access) -> Option<u64> {
+    let width = access.width.bytes();
+    let (first, last) = (access.position(0) as u64, access.position(model.last_register()) as u64);
+    let bytes = last + width;
+    // The last register of a 16550 has an odd number, so registers that are too close for their width show there.
+    let is_aligned = |position: u64| (registers.start.get() + position).is_multiple_of(width);
+    (registers.bytes() < bytes || !is_aligned(first) || !is_aligned(last)).then_some(bytes)
 }
 
 /// The path that an alias stands for. An alias cannot stand for another one, so there is no circle to be caught in.
 fn resolve<'a>(aliases: Option<FdtNode<'_, 'a>>, alias: &str) -> Result<&'a str, Warning> {
-    let value = aliases.and_then(|aliases| aliases.property(alias)).and_then(|property| text(property.value));
-    match value {
+    match aliases.and_then(|aliases| value(aliases, alias)).and_then(text) {
         Some(path) if path.starts_with('/') => Ok(path),
         Some(value) => Err(Warning::StdoutAlias { alias: alias.into(), value: value.into() }),
         None => Err(Warning::StdoutNotFound { path: alias.into() }),

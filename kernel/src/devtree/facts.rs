@@ -5,6 +5,7 @@ use super::guests::{Guest, GuestError};
 use super::interrupts::{Interrupt, InterruptError};
 use super::owned::{Owned, Owner};
 use crate::addr::{PhysAddr, Span};
+use crate::uart::{Access, Model};
 use alloc::string::String;
 use alloc::vec::Vec;
 use thiserror::Error;
@@ -16,7 +17,7 @@ pub struct Facts<'a> {
     pub banks: Vec<Bank>,
     /// All memory that belongs to somebody, but for the image and the blob itself. None is empty.
     pub reservations: Vec<Owned>,
-    /// The UART that `stdout-path` names, if it is a PL011.
+    /// The UART that `stdout-path` names, if there is a driver for it.
     pub console: Option<Console>,
     /// How to call PSCI.
     pub psci: Option<Conduit>,
@@ -54,19 +55,31 @@ pub enum Conduit {
     Hvc,
 }
 
-/// A PL011, or an SBSA UART, which is the part of a PL011 that a console needs.
+/// Where to print, and perhaps to read what is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Console {
     /// Path of the UART's node as `stdout-path` or its alias gives it.
     pub node: String,
-    /// First register, as the CPU sees it.
-    pub base: PhysAddr,
-    /// Length of the registers in bytes.
-    pub size: u64,
-    /// Bits per second, if `stdout-path` gives them (`serial0:115200n8`). The firmware has set them.
-    pub baud: Option<u32>,
+    /// What it is.
+    pub device: Device,
     /// The UART's interrupt, if the tree says where it goes and there is a GIC.
     pub interrupt: Option<Interrupt>,
+}
+
+/// The device of a console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// A UART with registers in memory.
+    Memory {
+        /// Which driver it takes.
+        model: Model,
+        /// The registers, as the CPU sees them.
+        registers: Span,
+        /// How they are accessed.
+        access: Access,
+    },
+    /// The debug communications channel of the CPU, which has no registers in memory.
+    DebugChannel,
 }
 
 /// Why a readable device tree does not describe a machine that can be booted.
@@ -107,14 +120,16 @@ pub enum Warning {
     StdoutAlias { alias: String, value: String },
     #[error("stdout-path names {node}, which is disabled: no console")]
     StdoutDisabled { node: String },
-    #[error("stdout-path names {node}, a '{compatible}' instead of a PL011: no console")]
-    StdoutNotPl011 { node: String, compatible: String },
+    #[error("stdout-path names {node}, a '{compatible}', for which there is no driver: no console")]
+    StdoutUnknown { node: String, compatible: String },
+    #[error("stdout-path names {node}, whose {property} is {value}: no console")]
+    StdoutAccess { node: String, property: &'static str, value: u64 },
     #[error("stdout-path names {node}, whose registers have no address that the CPU can use: no console")]
     StdoutUnreachable { node: String },
     #[error(
-        "stdout-path names {node}, whose registers {registers} are no PL011's, 0x48 bytes in words of 4: no console"
+        "stdout-path names {node}, whose registers {registers} are not {bytes:#x} bytes in words of {width}: no console"
     )]
-    StdoutRegisters { node: String, registers: Span },
+    StdoutRegisters { node: String, registers: Span, bytes: u64, width: u64 },
     #[error("{node} wants a range of {size} bytes anywhere: ignored, only ranges with an address are reserved")]
     Dynamic { node: String, size: u64 },
     #[error("{node} has an empty range at {start:#x}: ignored")]

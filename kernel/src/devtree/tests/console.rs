@@ -1,8 +1,8 @@
 //! `stdout-path`, aliases, and addresses through buses.
 
 use super::*;
-use crate::addr::PhysAddr;
-use crate::devtree::{Blob, Console, Warning};
+use crate::devtree::{Blob, Console, Device, Warning};
+use crate::uart::{Access, Flavour, Model, Order, Width};
 use std::string::ToString;
 
 fn pl011(name: &str, reg: &[u32]) -> Node {
@@ -25,8 +25,16 @@ fn console(tree: Node) -> Result<Console, Warning> {
     }
 }
 
+/// The UART's model, registers and access, or the warning that there is none.
+fn uart(tree: Node) -> Result<(Model, (u64, u64), Access), Warning> {
+    console(tree).map(|console| match console.device {
+        Device::Memory { model, registers, access } => (model, (registers.start.get(), registers.bytes()), access),
+        Device::DebugChannel => panic!("a console without registers"),
+    })
+}
+
 fn base(tree: Node) -> Option<(u64, u64)> {
-    console(tree).ok().map(|console| (console.base.get(), console.size))
+    uart(tree).ok().map(|(_, registers, _)| registers)
 }
 
 fn simple_bus(name: &str, ranges: &[u32]) -> Node {
@@ -36,13 +44,13 @@ fn simple_bus(name: &str, ranges: &[u32]) -> Node {
 #[test]
 fn stdout_is_found_by_path() {
     let uart = || root().with(pl011("pl011@9000000", &[0, 0x900_0000, 0, 0x1000]));
-    let base_at = PhysAddr::new(0x900_0000);
-    let expected = |node: &str, baud| Console { node: node.into(), base: base_at, size: 0x1000, baud, interrupt: None };
-    assert_eq!(console(uart().with(stdout("/pl011@9000000"))), Ok(expected("/pl011@9000000", None)));
-    assert_eq!(console(uart().with(stdout("/pl011"))), Ok(expected("/pl011", None)));
-    assert_eq!(console(uart().with(stdout("/pl011:9600"))), Ok(expected("/pl011", Some(9600))));
+    for path in ["/pl011@9000000", "/pl011", "/pl011:9600"] {
+        assert_eq!(base(uart().with(stdout(path))), Some((0x900_0000, 0x1000)), "{path}");
+    }
+    let found = console(uart().with(stdout("/pl011@9000000"))).unwrap();
+    assert_eq!((found.node.as_str(), found.interrupt), ("/pl011@9000000", None));
     let old = node("chosen").text("linux,stdout-path", "/pl011@9000000");
-    assert_eq!(console(uart().with(old)), Ok(expected("/pl011@9000000", None)));
+    assert_eq!(base(uart().with(old)), Some((0x900_0000, 0x1000)));
 }
 
 #[test]
@@ -51,15 +59,9 @@ fn stdout_is_found_by_an_alias_with_options_of_the_line() {
         let alias = node("aliases").text("serial0", "/pl011@9000000");
         root().with(pl011("pl011@9000000", &[0, 0x900_0000, 0, 0x1000])).with(alias)
     };
-    for (path, baud) in [
-        ("serial0", None),
-        ("serial0:115200n8", Some(115_200)),
-        ("serial0:", None),
-        ("serial0:n8", None),
-        ("serial0:99999999999", None),
-    ] {
+    for path in ["serial0", "serial0:115200n8", "serial0:", "serial0:n8", "serial0:99999999999"] {
         let found = console(tree().with(stdout(path))).unwrap();
-        assert_eq!((found.node.as_str(), found.baud), ("/pl011@9000000", baud), "{path}");
+        assert_eq!(found.node.as_str(), "/pl011@9000000", "{path}");
     }
 }
 
@@ -82,15 +84,18 @@ fn an_alias_of_an_alias_is_refused() {
 #[test]
 fn a_console_of_another_kind_is_told_apart() {
     let tree = root()
-        .with(node("uart@0").text("compatible", "ns16550a").cells("reg", &[0, 0, 0, 0x1000]))
+        .with(node("uart@0").text("compatible", "acme,uart\0acme,serial").cells("reg", &[0, 0, 0, 0x1000]))
         .with(pl011("off@1000", &[0, 0x1000, 0, 0x1000]).text("status", "disabled"))
         .with(node("sbsa@2000").text("compatible", "arm,sbsa-uart").cells("reg", &[0, 0x2000, 0, 0x1000]));
     let warning = console(tree.clone().with(stdout("/uart@0"))).unwrap_err();
-    assert_eq!(warning.to_string(), "stdout-path names /uart@0, a 'ns16550a' instead of a PL011: no console");
+    assert_eq!(
+        warning.to_string(),
+        "stdout-path names /uart@0, a 'acme,uart', for which there is no driver: no console"
+    );
     let disabled = Warning::StdoutDisabled { node: "/off@1000".into() };
     assert_eq!(console(tree.clone().with(stdout("/off@1000"))), Err(disabled));
     assert_eq!(base(tree.clone().with(stdout("/sbsa@2000"))), Some((0x2000, 0x1000)));
-    assert!(matches!(console(tree.clone().with(stdout("/"))), Err(Warning::StdoutNotPl011 { .. })));
+    assert!(matches!(console(tree.clone().with(stdout("/"))), Err(Warning::StdoutUnknown { .. })));
     assert!(matches!(console(tree.with(stdout("/none/uart"))), Err(Warning::StdoutNotFound { .. })));
 }
 
@@ -99,16 +104,94 @@ fn a_console_of_another_kind_is_told_apart() {
 fn a_pl011_needs_the_registers_that_a_console_uses_and_no_more() {
     let on = |start, bytes| {
         let tree = root().with(pl011("uart", &[0, start, 0, bytes])).with(stdout("/uart"));
-        console(tree).map(|console| (console.base.get(), console.size))
+        uart(tree).map(|(_, registers, _)| registers)
     };
     assert_eq!(on(0x900_0000, 0x200), Ok((0x900_0000, 0x200)));
-    assert_eq!(on(0x900_0000, 0x48), Ok((0x900_0000, 0x48)));
+    assert_eq!(on(0x900_0000, 0x3c), Ok((0x900_0000, 0x3c)));
     assert!(matches!(on(0x900_0002, 0x1000), Err(Warning::StdoutRegisters { .. })));
     assert_eq!(
-        on(0x900_0000, 0x44).unwrap_err().to_string(),
-        "stdout-path names /uart, whose registers [0x9000000, 0x9000044) are no PL011's, 0x48 bytes in words of 4: no \
-         console"
+        on(0x900_0000, 0x38).unwrap_err().to_string(),
+        "stdout-path names /uart, whose registers [0x9000000, 0x9000038) are not 0x3c bytes in words of 4: no console"
     );
+}
+
+const WORDS: Access = Access { width: Width::Word, order: Order::Little, offset: 0, shift: 0 };
+const BYTES: Access = Access { width: Width::Byte, ..WORDS };
+
+/// The model and the access that a node with these properties leads to.
+fn described(compatible: &str, properties: &[(&'static str, &[u32])]) -> Result<(Model, Access), Warning> {
+    let uart_node = node("uart").text("compatible", compatible).cells("reg", &[0, 0x900_0000, 0, 0x1000]);
+    let described = properties.iter().fold(uart_node, |node, (name, cells)| node.cells(name, cells));
+    uart(root().with(described).with(stdout("/uart"))).map(|(model, _, access)| (model, access))
+}
+
+/// Compatible strings as they stand in the trees of boards.
+#[test]
+fn each_family_of_uarts_has_its_driver_and_its_usual_access() {
+    let spread = Access { shift: 2, ..WORDS };
+    let behind = Access { offset: 0x10, ..WORDS };
+    let big = Access { order: Order::Big, ..WORDS };
+    for (compatible, model, access) in [
+        ("arm,sbsa-uart", Model::Pl011, WORDS),
+        ("fsl,ns16550\0ns16550a", Model::Ns16550(Flavour::Plain), BYTES),
+        ("rockchip,rk3399-uart\0snps,dw-apb-uart", Model::Ns16550(Flavour::DesignWare), BYTES),
+        ("nvidia,tegra186-uart\0nvidia,tegra20-uart", Model::Ns16550(Flavour::Tegra), spread),
+        ("ti,j721e-uart\0ti,am654-uart", Model::Ns16550(Flavour::Plain), spread),
+        ("brcm,bcm2835-aux-uart", Model::Ns16550(Flavour::Mini), spread),
+        ("cdns,uart-r1p12\0xlnx,xuartps", Model::Cadence, WORDS),
+        ("xlnx,xuartps", Model::Cadence, WORDS),
+        ("fsl,imx8mp-uart\0fsl,imx6q-uart", Model::Imx, WORDS),
+        ("fsl,vf610-lpuart", Model::Lpuart8, BYTES),
+        ("fsl,ls1021a-lpuart", Model::Lpuart32, big),
+        ("fsl,ls1028a-lpuart", Model::Lpuart32, WORDS),
+        ("fsl,imx93-lpuart\0fsl,imx8ulp-lpuart\0fsl,imx7ulp-lpuart", Model::Lpuart32, behind),
+        ("amlogic,meson-gx-uart\0amlogic,meson-ao-uart", Model::Meson, WORDS),
+    ] {
+        assert_eq!(described(compatible, &[]), Ok((model, access)), "{compatible}");
+    }
+}
+
+#[test]
+fn a_16550_lies_as_its_node_says() {
+    let dw =
+        |properties: &[(&'static str, &[u32])]| described("snps,dw-apb-uart", properties).map(|(_, access)| access);
+    assert_eq!(dw(&[("reg-shift", &[2]), ("reg-io-width", &[4])]), Ok(Access { shift: 2, ..WORDS }));
+    assert_eq!(
+        dw(&[("reg-shift", &[1]), ("reg-io-width", &[2])]),
+        Ok(Access { shift: 1, width: Width::Half, ..WORDS })
+    );
+    assert_eq!(dw(&[("reg-shift", &[2]), ("reg-offset", &[0x200])]), Ok(Access { shift: 2, offset: 0x200, ..BYTES }));
+    let big = Access { shift: 2, order: Order::Big, ..WORDS };
+    assert_eq!(dw(&[("reg-shift", &[2]), ("reg-io-width", &[4]), ("big-endian", &[])]), Ok(big));
+    let refused = |properties: &[(&'static str, &[u32])]| dw(properties).unwrap_err().to_string();
+    assert_eq!(refused(&[("reg-io-width", &[3])]), "stdout-path names /uart, whose reg-io-width is 3: no console");
+    assert_eq!(refused(&[("reg-shift", &[5])]), "stdout-path names /uart, whose reg-shift is 5: no console");
+    // Words that overlap, and registers past the end.
+    assert!(refused(&[("reg-io-width", &[4])]).contains("are not 0x23 bytes in words of 4"));
+    assert!(refused(&[("reg-offset", &[0xff0])]).contains("are not 0x1010 bytes in words of 1"));
+    // A property of a bus that others do not have.
+    assert_eq!(described("xlnx,xuartps", &[("reg-shift", &[2])]), Ok((Model::Cadence, WORDS)));
+}
+
+#[test]
+fn the_debug_channel_serves_where_nothing_else_does() {
+    let facts = |tree: Node| {
+        let blob = tree.with(memory()).blob();
+        let checked = Blob::check(&blob).unwrap();
+        let facts = checked.facts().unwrap();
+        (facts.console.map(|console| (console.node, console.device)), facts.warnings.len())
+    };
+    let channel = || node("dcc").text("compatible", "arm,dcc");
+    let found = Some(("/dcc".into(), Device::DebugChannel));
+    assert_eq!(facts(root().with(channel()).with(stdout("/dcc"))), (found.clone(), 0));
+    // With the warning why it is not another one.
+    assert_eq!(facts(root().with(channel())), (found.clone(), 1));
+    let unknown = node("uart").text("compatible", "acme,uart");
+    assert_eq!(facts(root().with(unknown).with(channel()).with(stdout("/uart"))), (found, 1));
+    assert_eq!(facts(root().with(channel().text("status", "disabled"))), (None, 1));
+    let pl011 = pl011("uart", &[0, 0x900_0000, 0, 0x1000]);
+    let (console, warnings) = facts(root().with(pl011).with(channel()).with(stdout("/uart")));
+    assert_eq!((console.map(|(node, _)| node), warnings), (Some("/uart".into()), 0));
 }
 
 #[test]

@@ -4,8 +4,8 @@ mod given;
 
 use super::{GuestTree, TreeError};
 use crate::addr::GuestAddr;
-use crate::devtree::Blob;
 use crate::devtree::GuestUart;
+use crate::devtree::{Blob, Device};
 use crate::guest::layout::banks;
 use core::ops::Range;
 use fdt::node::FdtNode;
@@ -182,7 +182,8 @@ fn the_hypervisors_own_reader_understands_the_tree() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     assert_eq!((facts.banks[0].start.get(), facts.banks[0].size), (0x4000_0000, 0x1000_0000));
-    assert_eq!(facts.console.unwrap().base.get(), 0x2200_0000);
+    let Device::Memory { registers, .. } = facts.console.unwrap().device else { panic!("the console is a PL011") };
+    assert_eq!(registers.start.get(), 0x2200_0000);
     assert_eq!(facts.psci, Some(crate::devtree::Conduit::Hvc));
     assert_eq!((facts.bootargs, facts.warnings), (Some("quiet"), vec![]));
 }
