@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use lacuna::addr::PAGE_SIZE;
-use lacuna::devtree::Blob;
+use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
+use lacuna::devtree::{Blob, Survey};
 use lacuna::frametable::plan::{Plan, Shape};
 use lacuna::memory_map::{MemoryMap, PhysLimit};
 use lacuna::options::Options;
@@ -12,6 +12,10 @@ use lacuna::vmap::FRAMETABLE_SPAN;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(survey) = Survey::new(bytes) {
+        let image = Span { start: PhysAddr::new(0x4020_0000), end: PhysAddr::new(0x4030_0000) };
+        let _ = survey.free_beside(&[image], PhysAddr::new(1 << 48), survey.heap_bytes());
+    }
     let Ok(blob) = Blob::check(bytes) else { return };
     let Ok(facts) = blob.facts() else { return };
     let (options, _) = Options::parse(facts.bootargs.unwrap_or_default());

@@ -19,7 +19,7 @@ use lacuna::options::Options;
 use lacuna::page_alloc::PageAlloc;
 use lacuna::pdx::PdxMap;
 use lacuna::report::{self, Report};
-use lacuna::start::{self, BackendError, DeviceTree, PoolError, Prober, StartError, TreeError};
+use lacuna::start::{self, BackendError, DeviceTree, PoolError, Prober, SilentError, StartError, TreeError};
 use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
 use lacuna::{fatal, frametable};
@@ -52,6 +52,8 @@ enum BootError {
     Pool(#[from] PoolError),
     #[error(transparent)]
     Frames(#[from] BootAllocError),
+    #[error(transparent)]
+    Silent(#[from] SilentError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -93,8 +95,12 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let owned = start::owned(&mut facts, &layout, &tree);
     let memory = MemoryMap::new(&facts.banks, owned, limit)?;
     report::warnings(memory.warnings());
-    let absent = vmap.briefly(|| absent::find(&memory, &mut Prober::new(vmap, pool.as_ref())));
+    let mut prober = Prober::new(vmap, pool.as_ref());
+    let absent = vmap.briefly(|| absent::find(&memory, &mut prober));
     let memory = memory.without(&absent, &facts.banks)?;
+    if let Some(what) = vmap.briefly(|| absent::silent_owner(&memory, &mut prober)) {
+        return Err(MapError::Silent { what: what.clone() }.into());
+    }
     report::warnings(memory.warnings());
     let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());
     report::warnings(refusal.as_slice());
@@ -106,6 +112,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let plan = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default())?;
     let plan = frametable::in_form(plan, options.frametable);
     let chunks = frametable::allocate(&plan, &mut frames)?;
+    chunks.iter().try_for_each(|chunk| start::check(vmap, chunk))?;
     // SAFETY: the chunks' frames were allocated for them and for nothing else.
     let table: &FrameTable = Box::leak(Box::new(unsafe { frametable::build(vmap, &plan, &chunks, &memory, pdx) }?));
     clock.lap("frametable");

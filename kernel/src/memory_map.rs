@@ -51,6 +51,8 @@ pub enum MapError {
     BankOverlap { first: String, first_span: Span, second: String, second_span: Span },
     #[error("{what} lies outside RAM")]
     NotRam { what: Owned },
+    #[error("{what} lies where no memory answers")]
+    Silent { what: Owned },
     #[error("{what} is not made of whole pages of {PAGE_SIZE} bytes")]
     Unaligned { what: Owned },
     #[error("{second} overlaps {first}")]
@@ -129,7 +131,7 @@ impl MemoryMap {
         owned.retain(|owned| owned.span.bytes() > 0);
         sort::by_key(&mut owned, |owned| owned.span);
         check_owned(&owned, &ram)?;
-        let free = without(&ram, owned.iter().map(|owned| owned.span));
+        let free = without(&ram, &mut owned.iter().map(|owned| owned.span));
         Ok(Self { banks: ram, reserved: owned, free, warnings })
     }
 
@@ -143,12 +145,12 @@ impl MemoryMap {
         if absent.is_empty() {
             return Ok(self);
         }
-        self.banks = without(&self.banks, absent.iter().map(|absent| absent.frames.span()));
+        self.banks = without(&self.banks, &mut absent.iter().map(|absent| absent.frames.span()));
         if self.banks.is_empty() {
             return Err(MapError::NoRam { banks: banks.len() });
         }
         check_owned(&self.reserved, &self.banks)?;
-        self.free = without(&self.banks, self.reserved.iter().map(|owned| owned.span));
+        self.free = without(&self.banks, &mut self.reserved.iter().map(|owned| owned.span));
         for Absent { frames, mirror_of } in absent {
             let from = frames.start.address();
             let fault = mirror_of.map_or(Fault::Silent(from), |of| Fault::Mirror(from, of.address()));
@@ -316,7 +318,7 @@ fn is_same_load(first: &Owned, second: &Owned) -> bool {
 }
 
 /// `ram` without the pages of `owned`, which are in ascending order.
-fn without(ram: &[Range<Mfn>], owned: impl ExactSizeIterator<Item = Span>) -> Vec<Range<Mfn>> {
+fn without(ram: &[Range<Mfn>], owned: &mut dyn ExactSizeIterator<Item = Span>) -> Vec<Range<Mfn>> {
     // Page numbers, merged: a reservation outside RAM may lie beyond the last frame.
     let mut taken: Vec<Range<u64>> = Vec::with_capacity(owned.len());
     for span in owned {

@@ -11,7 +11,7 @@
 //! Pure: what tries is a [`Probe`].
 
 use super::MemoryMap;
-use crate::addr::{Mfn, PAGE_SHIFT, PAGE_SIZE};
+use crate::addr::{Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Owned, Owner};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -26,6 +26,9 @@ const LEAST_MIRROR: u32 = (1_u64 << 20 >> PAGE_SHIFT).ilog2();
 pub trait Probe {
     /// Whether there is memory at `mfn`.
     fn answers(&mut self, mfn: Mfn) -> bool;
+
+    /// Whether there is something to be read at `mfn`, which somebody may own.
+    fn reads(&mut self, mfn: Mfn) -> bool;
 
     /// Whether a change of the memory at `of` is seen at `mfn`; both answer.
     fn mirrors(&mut self, mfn: Mfn, of: Mfn) -> bool;
@@ -73,6 +76,24 @@ pub fn find(map: &MemoryMap, probe: &mut dyn Probe) -> Vec<Absent> {
         (end < bank.end).then_some(Absent { frames: end..bank.end, mirror_of })
     };
     map.banks.iter().zip(ends).filter_map(is_cut).collect()
+}
+
+/// The first of those for whom something is to be read or written where nothing answers: what was loaded is only read, and
+/// nobody has written yet what is a guest's.
+pub fn silent_owner<'m>(map: &'m MemoryMap, probe: &mut dyn Probe) -> Option<&'m Owned> {
+    map.reserved.iter().find(|Owned { owner, span }| {
+        let (Some(first), Some(last)) = (Mfn::containing(span.start), last_frame(span)) else { return false };
+        match owner {
+            Owner::Module(_) | Owner::Initrd => !probe.reads(first) || !probe.reads(last),
+            Owner::StaticMem(_) => last.checked_add(1).is_some_and(|end| first_silent(&(first..end), probe).is_some()),
+            _ => false,
+        }
+    })
+}
+
+/// The frame of the last byte of a range that is not empty.
+fn last_frame(span: &Span) -> Option<Mfn> {
+    Mfn::containing(PhysAddr::new(span.end.get() - 1))
 }
 
 /// One past the last frame of `untried` that is there for certain: the image runs, and the device tree was read.

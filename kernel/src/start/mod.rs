@@ -12,7 +12,7 @@ mod tree;
 
 pub use backend::{BackendError, POOL_BYTES, enable};
 pub use pool::{PoolError, add_pool, early_pool};
-pub use probe::Prober;
+pub use probe::{Prober, SilentError, check};
 pub use tree::{DeviceTree, TreeError};
 
 use crate::addr::{PAGE_SIZE, PhysAddr, Span};

@@ -4,22 +4,18 @@
 //! own heap has to do until there is a memory map.
 
 use super::backend::{POOL_BYTES, POOL_PLACEMENT, give_pool};
-use super::probe::Prober;
+use super::probe;
 use super::tree::DeviceTree;
 use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::arch::aarch64::exceptions;
 use crate::boot_alloc::{BootAlloc, BootAllocError};
 use crate::devtree::Survey;
 use crate::heap::Heap;
-use crate::memory_map::absent::Probe;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;
 
 const POOL: &str = "the memory pool";
-
-/// Bytes of the pool between any two places where it is tried whether there is memory.
-const STEP_BYTES: u64 = 256 << 10;
 
 /// Why EL2 gets no memory of its own.
 #[derive(Debug, thiserror::Error)]
@@ -55,21 +51,11 @@ pub unsafe fn early_pool(
     let owned = [image, tree.span().unwrap_or(image)];
     let span = survey.free_beside(&owned, limit, survey.heap_bytes())?;
     let pool = Mfn::containing(span.start)?..Mfn::containing(span.end)?;
-    if !exceptions::with_serror(|| vmap.briefly(|| answers(vmap, &pool)))? {
-        return None;
-    }
+    exceptions::with_serror(|| probe::check(vmap, &pool))?.ok()?;
     // SAFETY: RAM by the device tree, which names no owner for it; the image and the tree are elsewhere, and the caller knows of
     // nobody else.
     unsafe { give_pool(vmap, heap, &pool) }.ok()?;
     Some(pool)
-}
-
-/// Whether there is memory in all of `pool`.
-fn answers(vmap: &Vmap, pool: &Range<Mfn>) -> bool {
-    let mut prober = Prober::new(vmap, None);
-    let (start, end) = (pool.start.get(), pool.end.get());
-    let mut places = (start..end).step_by((STEP_BYTES / PAGE_SIZE) as usize).chain([end - 1]).filter_map(Mfn::new);
-    places.all(|mfn| prober.answers(mfn))
 }
 
 /// Claims `early`, the pool that is in use already, from `frames`, or takes it from there.

@@ -4,7 +4,7 @@
 //! instead. A read that nobody answers ends in an external abort, at once or as an SError, and some machines give any value
 //! instead: so a word is written, read back and written as it was.
 
-use crate::addr::{Mfn, PAGE_SIZE};
+use crate::addr::{Mfn, PAGE_SIZE, PhysAddr};
 use crate::arch;
 use crate::arch::aarch64::fixup;
 use crate::memory_map::absent::Probe;
@@ -56,6 +56,13 @@ impl Probe for Prober<'_> {
         unsafe { fixup::catch(probe) }.unwrap_or(false)
     }
 
+    fn reads(&mut self, mfn: Mfn) -> bool {
+        let Some(mapping) = self.map(mfn) else { return true };
+        let word = mapping.as_ptr().cast::<u64>().as_ptr();
+        // SAFETY: the closure owns nothing and changes nothing.
+        unsafe { fixup::catch(|| read(word)) }.is_ok()
+    }
+
     fn mirrors(&mut self, mfn: Mfn, of: Mfn) -> bool {
         if self.is_in_use(mfn) || self.is_in_use(of) {
             return false;
@@ -76,6 +83,31 @@ impl Probe for Prober<'_> {
         // SAFETY: as above. Both words were seen to answer.
         unsafe { fixup::catch(probe) }.unwrap_or(false)
     }
+}
+
+/// Checks that there is memory in all of `frames`, which nobody uses, at steps of [`STEP_BYTES`].
+///
+/// # Errors
+///
+/// [`SilentError`] at the first place where there is none.
+#[inline(never)]
+pub fn check(vmap: &Vmap, frames: &Range<Mfn>) -> Result<(), SilentError> {
+    let mut prober = Prober::new(vmap, None);
+    let places =
+        (frames.start.get()..frames.end.get()).step_by((STEP_BYTES / PAGE_SIZE) as usize).chain([frames.end.get() - 1]);
+    let mut silent = places.filter_map(Mfn::new).filter(|mfn| !prober.answers(*mfn));
+    vmap.briefly(|| silent.next()).map_or(Ok(()), |mfn| Err(SilentError { at: mfn.address() }))
+}
+
+/// Bytes between any two places where memory is tried that EL2 itself is to use.
+const STEP_BYTES: u64 = 256 << 10;
+
+/// EL2 cannot use memory that it has chosen for itself.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no memory answers at {at}, which the device tree says is RAM")]
+pub struct SilentError {
+    /// The first byte of the page.
+    pub at: PhysAddr,
 }
 
 /// Drops the line of a word from the caches, in case a boot loader left it there.

@@ -51,3 +51,11 @@ fn a_module_in_ram_that_is_not_there_is_refused_by_name() {
     let outcome = Boot::with_tree(&tree).memory("1G").run();
     outcome.expect_fatal("module /chosen/module@80000000 [0x80000000, 0x80100000) lies outside RAM");
 }
+
+/// All of a bank is the module's, so no free memory in it can be tried.
+#[test]
+fn a_module_that_nobody_can_read_is_refused_by_name() {
+    let tree = Tree::new().memory(&[(RAM_START, GIB), (0x8_0000_0000, MIB)]).module(0x8_0000_0000, MIB);
+    let outcome = Boot::with_tree(&tree).memory("1G").run();
+    outcome.expect_fatal("module /chosen/module@800000000 [0x800000000, 0x800100000) lies where no memory answers");
+}

@@ -3,7 +3,8 @@
 mod words;
 
 use super::*;
-use crate::devtree::Blob;
+use crate::addr::{PhysAddr, Span};
+use crate::devtree::{Blob, Survey};
 use fdt::node::FdtNode;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::{Index, select};
@@ -167,6 +168,15 @@ fn read_everything(blob: &Blob<'_>) -> usize {
     nodes
 }
 
+/// Looks for memory in a blob that was not checked.
+fn survey(blob: &[u8]) {
+    let Ok(survey) = Survey::new(blob) else { return };
+    let image = Span { start: PhysAddr::new(0x4020_0000), end: PhysAddr::new(0x4030_0000) };
+    if let Some(found) = survey.free_beside(&[image], PhysAddr::new(1 << 48), survey.heap_bytes()) {
+        assert!(!found.overlaps(&image) && found.bytes() > 0);
+    }
+}
+
 fn count(node: &Node) -> usize {
     1 + node.children.iter().map(count).sum::<usize>()
 }
@@ -207,6 +217,7 @@ proptest! {
         mutations.into_iter().for_each(|mutation| mutate(&mut blob, mutation));
         // Bytes behind the blob belong to somebody else.
         blob.extend_from_slice(&[0xff; 64][..tail]);
+        survey(&blob);
         if let Ok(checked) = Blob::check(&blob) {
             read_everything(&checked);
             let _ = checked.facts();

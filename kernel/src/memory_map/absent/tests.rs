@@ -1,6 +1,6 @@
 //! Against machines of which the tree says too much.
 
-use super::{Absent, Probe, STEP, find};
+use super::{Absent, Probe, STEP, find, silent_owner};
 use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Owned, Owner};
 use crate::memory_map::{MapError, MemoryMap, PhysLimit};
@@ -41,7 +41,13 @@ struct Machine<'a> {
 impl Machine<'_> {
     /// The frame that is there in truth.
     fn cell(&self, at: Mfn) -> Option<u64> {
-        assert!(self.map.free().any(|free| free.contains(&at)), "{at:?} is somebody's");
+        let is_static = |owned: &Owned| {
+            matches!(owned.owner, Owner::StaticMem(_))
+                && owned.span.start <= at.address()
+                && at.address() < owned.span.end
+        };
+        let is_free = self.map.free().any(|free| free.contains(&at)) || self.map.reserved().iter().any(is_static);
+        assert!(is_free, "{at:?} is somebody's");
         let (first, frames, _) =
             self.ram.iter().find(|(first, frames, times)| (*first..first + frames * times).contains(&at.get()))?;
         Some(first + (at.get() - first) % frames)
@@ -52,6 +58,10 @@ impl Probe for Machine<'_> {
     fn answers(&mut self, at: Mfn) -> bool {
         self.tried += 1;
         self.cell(at).is_some()
+    }
+
+    fn reads(&mut self, at: Mfn) -> bool {
+        self.ram.iter().any(|(first, frames, times)| (*first..first + frames * times).contains(&at.get()))
     }
 
     fn mirrors(&mut self, at: Mfn, of: Mfn) -> bool {
@@ -143,6 +153,27 @@ fn a_module_in_memory_that_is_not_there_is_refused_by_name() {
     };
     let map = MemoryMap::new(&banks, vec![module.clone()], PhysLimit::WIDEST).unwrap();
     assert_eq!(map.without(&[silent(2 * GIB, 3 * GIB)], &banks).unwrap_err(), MapError::NotRam { what: module });
+}
+
+#[test]
+fn what_is_loaded_or_a_guests_must_answer() {
+    let span = |start, end| Span { start: mfn(start).address(), end: mfn(end).address() };
+    let owned = |owner, first| Owned { owner, span: span(first, first + 0x100) };
+    for owner in [Owner::Module("/chosen/m".into()), Owner::Initrd, Owner::StaticMem("/chosen/g".into())] {
+        let owned = owned(owner, 4 * GIB);
+        let map =
+            MemoryMap::new(&[bank(GIB, GIB), bank(4 * GIB, 0x100)], vec![owned.clone()], PhysLimit::WIDEST).unwrap();
+        let silent = |there| {
+            let ram = vec![(GIB, GIB, 1), (4 * GIB, there, 1)];
+            silent_owner(&map, &mut Machine { map: &map, ram, tried: 0 }).cloned()
+        };
+        assert_eq!(silent(0x100), None);
+        assert_eq!((silent(0), silent(0xff)), (Some(owned.clone()), Some(owned)));
+    }
+    // What is only reserved may be anything.
+    let reserved = owned(Owner::MemReserve(0), 4 * GIB);
+    let map = MemoryMap::new(&[bank(GIB, GIB), bank(4 * GIB, 0x100)], vec![reserved], PhysLimit::WIDEST).unwrap();
+    assert_eq!(silent_owner(&map, &mut Machine { map: &map, ram: vec![], tried: 0 }), None);
 }
 
 #[test]
