@@ -84,7 +84,7 @@ demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a 
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(VARIANT))))
 	@scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
 	    --guest-memory 256M --bootargs 'console=ttyAMA0' >$(DEMO).options
-	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then Q.'
+	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then quit.'
 	@mapfile -t modules <$(DEMO).options; CONSOLE=raw scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"
 
 test: guest target/image/fvp-baser.dtb target/guest/Image target/guest/init.cpio.gz ## Run the host tests, then boot every image on every machine and judge it

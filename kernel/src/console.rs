@@ -5,7 +5,8 @@
 
 use crate::arch::aarch64::fixup::{self, Fault};
 use crate::devtree::{Console, Device};
-use crate::terminal::{Output, Speaker};
+use crate::terminal::Focus;
+use crate::terminal::output::{Output, RESTORE, Speaker};
 pub use crate::uart::Keyboard;
 use crate::uart::{self, Dcc, DebugChannel, Mmio, Uart};
 use crate::vmap::{Vmap, VmapError};
@@ -29,6 +30,12 @@ static CONSOLE: SpinMutex<Option<Port>> = SpinMutex::new(None);
 
 /// Whether somebody is in the middle of a line, for [`Emergency`] to begin a new one.
 static IN_LINE: AtomicBool = AtomicBool::new(false);
+
+/// Whether a guest may have left the terminal in any state, for [`Emergency`] to restore it.
+static UNSETTLED: AtomicBool = AtomicBool::new(false);
+
+/// What stands before a command.
+const PROMPT: &str = "lacuna> ";
 
 /// Sends `log` lines to the console.
 struct Logger;
@@ -173,6 +180,7 @@ impl Port {
         let Self { wire, output } = self;
         output.write(speaker, bytes, |byte| wire.send(byte));
         IN_LINE.store(!output.is_at_line_start(), Ordering::Relaxed);
+        UNSETTLED.store(output.is_unsettled(), Ordering::Relaxed);
     }
 }
 
@@ -180,6 +188,31 @@ impl Port {
 pub fn print_for_guest(number: usize, name: &str, bytes: &[u8]) {
     if let Some(port) = CONSOLE.lock().as_mut() {
         port.write(Speaker::Guest { number, name }, bytes);
+    }
+}
+
+/// Lets what a guest prints through as it is if the guest is `focus`; of others, only text.
+pub fn set_raw(focus: Focus) {
+    if let Some(port) = CONSOLE.lock().as_mut() {
+        port.output.set_raw(focus);
+    }
+}
+
+/// Shows the line `line` at the hypervisor's prompt: by `change`, which makes it of what is there, or whole if something else
+/// was printed meanwhile.
+pub fn prompt(line: &str, change: &str) {
+    if let Some(port) = CONSOLE.lock().as_mut() {
+        let shown = if port.output.is_at_prompt() { ["", change] } else { [PROMPT, line] };
+        shown.iter().for_each(|text| port.write(Speaker::Prompt, text.as_bytes()));
+    }
+}
+
+/// Ends the line at the hypervisor's prompt, if there is one.
+pub fn end_prompt() {
+    if let Some(port) = CONSOLE.lock().as_mut()
+        && port.output.is_at_prompt()
+    {
+        port.write(Speaker::Prompt, b"\n");
     }
 }
 
@@ -207,7 +240,11 @@ impl Write for Emergency {
         if let Some(wire) = unsafe { WIRE.load(Ordering::Acquire).as_ref() } {
             // The normal path may be in the middle of using it, on this CPU: what is left behind is a UART that accepts a
             // byte whenever it has room.
-            if IN_LINE.swap(false, Ordering::Relaxed) {
+            let is_unsettled = UNSETTLED.swap(false, Ordering::Relaxed);
+            if is_unsettled {
+                RESTORE.iter().for_each(|byte| wire.send(*byte));
+            }
+            if IN_LINE.swap(false, Ordering::Relaxed) || is_unsettled {
                 b"\r\n".iter().for_each(|byte| wire.send(*byte));
             }
             for byte in text.bytes() {

@@ -58,6 +58,22 @@ impl Running {
         }
     }
 
+    /// Takes the keyboard from the guest.
+    #[track_caller]
+    pub fn take_keyboard(&mut self) {
+        self.send(NEXT_KEYBOARD);
+        self.expect("lacuna: keyboard: hypervisor (help lists the commands)");
+        self.expect("lacuna> ");
+    }
+
+    /// Takes the keyboard from the guest, has the hypervisor switch everything off, and waits for the end.
+    #[track_caller]
+    pub fn quit(mut self) -> Outcome {
+        self.take_keyboard();
+        self.send("quit\r");
+        self.finish()
+    }
+
     /// Ends a machine that does not end by itself.
     pub fn stop(mut self) -> Outcome {
         // What runs is timeout, which hands the signal on.

@@ -51,21 +51,28 @@ fn many_lines_at_once_arrive_in_order() {
 }
 
 #[test]
-fn the_hypervisors_keys_tell_and_the_guest_goes_on() {
+fn the_hypervisors_commands_tell_and_the_guest_goes_on() {
     let mut running = echo();
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: hypervisor (h for help)");
-    for (key, words) in [
-        ("h", "lacuna: s state of domU1, i its interrupts, m its memory; R resets domU1, Q switches all off"),
-        ("s", "lacuna: domU1: vCPU 0 at 0x4"),
-        ("s", "VBAR_EL1  0x"),
-        ("i", "lacuna: "),
-        ("m", "lacuna: 16.0 MiB of RAM in 0 x 1 GiB, 8 x 2 MiB, 0 x 4 KiB"),
-        ("?", "lacuna: Ctrl-A three times gives the keyboard to domU1"),
+    running.take_keyboard();
+    for (line, words) in [
+        ("help\r", "lacuna: reset [GUEST]   starts a guest again"),
+        ("help\n", "lacuna: Ctrl-A three times gives the keyboard to domU1"),
+        ("state\r\n", "lacuna: domU1: vCPU 0 at 0x4"),
+        ("state domU1\r", "VBAR_EL1  0x"),
+        ("irqs\r", "lacuna: "),
+        ("guests\r", "lacuna: domU1: runs, 16.0 MiB of RAM"),
+        ("memory\r", "lacuna: 16.0 MiB of RAM in 0 x 1 GiB, 8 x 2 MiB, 0 x 4 KiB"),
+        ("reset domU2\r", "lacuna: domU2 is no guest; guests lists them"),
+        ("Reset\r", "lacuna: Reset is no command; help lists them"),
+        ("memroy\x7f\x08\x7f\x7fmory\r", "lacuna: 16.0 MiB"),
+        ("reset\x15memory\r", "lacuna: 16.0 MiB"),
+        ("reset\x03", "^C\r\nlacuna> "),
     ] {
-        running.send(key);
+        running.send(line);
         running.expect(words);
     }
+    running.send(&format!("{}\r", " ".repeat(100) + "reset"));
+    running.expect("lacuna: a line of more than 64 characters is no command");
     running.send(NEXT_KEYBOARD);
     running.expect("lacuna: keyboard: domU1");
     running.send("still here\n");
@@ -74,27 +81,82 @@ fn the_hypervisors_keys_tell_and_the_guest_goes_on() {
 }
 
 #[test]
-fn the_hypervisors_keys_reset_the_guest_and_end_it() {
+fn the_hypervisors_commands_reset_the_guest_and_end_it() {
     let mut running = echo();
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: hypervisor");
-    running.send("R");
+    running.take_keyboard();
+    running.send("reset\r");
     running.expect("lacuna: domU1: reset 1, free_kib=");
     running.expect("guest: echo, until quit");
-    running.send("Q");
+    running.send("quit\r");
     running.expect("lacuna: domU1: switched off, free_kib=");
     running.finish().expect_quiet_end();
 }
 
 #[test]
+fn letters_and_answers_of_a_terminal_reset_no_guest() {
+    let mut running = echo();
+    running.take_keyboard();
+    running.send("RQrq");
+    for answer in [
+        "\x1b[24;80R",
+        "\x1b[?62;22c",
+        "\x1bP1$rreset\r\x1b\\",
+        "\x1b]lreset\r\x1b\\",
+        "\x1b]11;rgb:0/0/0\x07",
+        "\x1b[200~reset\rquit\r\x1b[201~",
+        "\u{9b}24;80R",
+    ] {
+        // In pieces, as a slow line delivers it.
+        let (begin, end) = answer.split_at(2);
+        running.send(begin);
+        running.send(end);
+    }
+    running.send("\x15memory\r");
+    running.expect("RQrq");
+    running.expect("memory\r\nlacuna: 16.0 MiB");
+    running.send(NEXT_KEYBOARD);
+    running.expect("lacuna: keyboard: domU1");
+    let outcome = {
+        running.send("quit\n");
+        running.finish()
+    };
+    expect_good_end(&outcome);
+    assert!(!outcome.console.contains("lacuna: domU1: reset"), "an answer reset the guest");
+}
+
+/// More than a guest's UART and the hypervisor have room for together.
+const FLOOD: usize = 10_000;
+
+#[test]
 fn a_guest_that_takes_no_keys_can_be_switched_off() {
     let mut running = Boot::virt().guest(small("mode=spin")).start();
     running.expect("guest: spinning");
+    running.send(&text(FLOOD));
+    running.expect("lacuna: domU1 takes no keys: what is typed is dropped");
+    let outcome = running.quit();
+    outcome.expect_quiet_end();
+    outcome.expect_line(&format!("lacuna: domU1: {} keys were dropped", FLOOD - 4096));
+    assert_eq!(outcome.console.matches("takes no keys").count(), 1, "it is said once");
+}
+
+#[test]
+fn a_guest_without_a_uart_can_be_switched_off() {
+    let guest = small("mode=spin").chosen("domU1 { /delete-property/ vpl011; };");
+    let mut running = Boot::virt().guest(guest).start();
+    running.expect("lacuna: guest domU1 ");
     running.send(&text(100));
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: hypervisor");
-    running.send("Q");
-    running.finish().expect_quiet_end();
+    running.expect("lacuna: domU1 takes no keys: what is typed is dropped");
+    let outcome = running.quit();
+    outcome.expect_quiet_end();
+    outcome.expect_line("lacuna: domU1: 100 keys were dropped");
+}
+
+#[test]
+fn what_is_typed_before_the_guest_listens_arrives() {
+    let mut running = Boot::virt().guest(small("mode=echo")).start();
+    running.send(&format!("{}\nquit\n", text(200)));
+    running.expect(&format!("guest: echo {}\r\n", text(200)));
+    expect_good_end(&running.finish());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Lives of a guest: to its end, to its next one, and to those that nobody would wish for.
 
-use lacuna_tests::{Boot, NEXT_KEYBOARD, own_guest};
+use lacuna_tests::{Boot, own_guest};
 
 /// How often a guest starts again before it is ended.
 const RESETS: usize = 20;
@@ -26,10 +26,7 @@ fn expect_many_lives(boot: Boot) {
         running.expect("bytes are zero, reset");
         running.expect(&format!("lacuna: domU1: reset {reset}, free_kib="));
     }
-    running.send(NEXT_KEYBOARD);
-    running.expect("lacuna: keyboard: hypervisor");
-    running.send("Q");
-    let outcome = running.finish();
+    let outcome = running.quit();
     outcome.expect_quiet_end();
     assert!(!outcome.console.contains("guest: FAIL"), "old contents were found");
     let switched_off = outcome.word_after("lacuna: domU1: switched off, free_kib=");

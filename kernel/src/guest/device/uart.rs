@@ -80,6 +80,10 @@ const TX: u16 = 1 << 5;
 /// The same: there are bytes received, and no more came for a while.
 const RT: u16 = 1 << 6;
 
+/// Reads of UARTFR in a row, of a guest that waits for a byte without interrupts. Output reads it twice in a row: whether
+/// there is room for the next byte, after whether the last one is gone.
+const POLLS: u8 = 16;
+
 /// Bytes that the receive FIFO holds, as of r1p5.
 const FIFO: usize = 32;
 
@@ -124,6 +128,8 @@ pub struct Uart {
     mask: u16,
     /// UARTRIS.TXRIS. The bits for receiving follow from `received`.
     sent: bool,
+    /// Accesses since one that did not wait for a byte, up to [`POLLS`].
+    polls: u8,
     /// ILPR, IBRD, FBRD and DMACR: kept for who reads them back.
     low_power: u16,
     integer_baud: u16,
@@ -147,6 +153,7 @@ impl Uart {
             levels: IFLS_HALF,
             mask: 0,
             sent: false,
+            polls: 0,
             low_power: 0,
             integer_baud: 0,
             fraction_baud: 0,
@@ -161,6 +168,11 @@ impl Uart {
     /// [`Rejected`]; nothing has changed then.
     pub fn read(&mut self, offset: u64, size: Size) -> Result<u64, Rejected> {
         check(offset, size)?;
+        self.polls = match offset {
+            FR => (self.polls + 1).min(POLLS),
+            DR => self.polls,
+            _ => 0,
+        };
         let value = match offset {
             // Bits 11:8, errors of the line, are 0. Without a byte, the manual leaves open what is read.
             DR if self.received.is_empty() => 0,
@@ -200,6 +212,7 @@ impl Uart {
         }
         check(offset, size)?;
         let value = size.truncate(value);
+        self.polls = 0;
         match offset {
             DR => {
                 // The FIFO is above its level for no time at all, and falls below it.
@@ -237,6 +250,12 @@ impl Uart {
     pub fn has_room(&self) -> bool {
         const ON: u16 = CR_UARTEN | CR_RXE;
         self.control & ON == ON && self.received.len() < self.depth()
+    }
+
+    /// Whether the guest waits for bytes: by interrupt, or by looking again and again. Before that, a byte would be lost: a
+    /// driver empties the FIFO when it starts, as Linux's does.
+    pub fn is_listened_to(&self) -> bool {
+        self.mask & (RX | RT) != 0 || self.polls == POLLS
     }
 
     /// The interrupt line, UARTINTR: it may change with each access and each byte.

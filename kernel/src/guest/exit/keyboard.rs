@@ -1,47 +1,68 @@
 //! What is typed, and who gets it.
 //!
-//! Keys come by the console's interrupt. They are the guest's or the hypervisor's, as [`crate::terminal`] says; the
-//! hypervisor's are commands. What a guest has no room for waits here, so that the keyboard can be taken from a guest
-//! that takes no keys. Once there is no room here either, the UART keeps what is typed.
+//! Keys come by the console's interrupt, and all that came are taken each time, so that the key which moves the keyboard on
+//! is seen whatever a guest does. Keys are the guest's or the hypervisor's, as [`crate::terminal`] says; the hypervisor's
+//! make commands, for [`monitor`](super::monitor). The guest's wait here until it takes them.
 
-use crate::arch::aarch64::el1;
+use crate::arch::aarch64::cpu;
 use crate::console::{self, Keyboard};
 use crate::guest::device::uart::Full;
 use crate::guest::domain::Devices;
-use crate::guest::exit::vcpu::{End, Next, Vcpu};
+use crate::guest::exit::vcpu::{Next, Vcpu};
 use crate::guest::layout;
 use crate::println;
-use crate::terminal::{Focus, Input, Key, PRESSES};
-use arrayvec::ArrayVec;
+use crate::terminal::Focus;
+use crate::terminal::held::{Fate, Held};
+use crate::terminal::input::{Input, Key};
+use crate::terminal::line::{Edit, Line};
 use core::sync::atomic::{AtomicBool, Ordering};
 use lacuna_boot::GuestFrame;
 use spin::mutex::SpinMutex;
 
-/// Keys that can wait for a guest: many more than somebody types before giving up on it.
-const HELD: usize = 256;
+/// Who gets what is typed, and what has come of it so far.
+struct Typing {
+    input: Input,
+    /// The guest's keys.
+    held: Held,
+    /// The hypervisor's.
+    line: Line,
+}
 
-/// Who gets what is typed, and what the guest had no room for.
-static INPUT: SpinMutex<(Input, ArrayVec<u8, HELD>)> =
-    SpinMutex::new((Input::new(0, Focus::Hypervisor), ArrayVec::new_const()));
+static TYPING: SpinMutex<Typing> =
+    SpinMutex::new(Typing { input: Input::new(0, Focus::Hypervisor), held: Held::new(), line: Line::new() });
 
 /// Whether keys wait for a guest.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Has the keyboard be the guest `number`'s, of `guests`, at first.
 pub fn start(guests: usize, number: usize) {
-    INPUT.lock().0 = Input::new(guests, Focus::Guest(number));
+    let mut typing = TYPING.lock();
+    typing.input = Input::new(guests, Focus::Guest(number));
+    typing.held.reserve();
+    console::set_raw(Focus::Guest(number));
 }
 
 /// Listens for keys, for a guest that has just started.
 pub fn resume() {
-    INPUT.lock().1.clear();
-    WAITING.store(false, Ordering::Relaxed);
     console::set_keyboard(Keyboard::Heard);
 }
 
-/// Stops listening.
-pub fn stop() {
+/// Stops listening, and throws away the keys of the guest `name`, which is no more.
+pub fn stop(name: &str) {
     console::set_keyboard(Keyboard::Deaf);
+    let mut typing = TYPING.lock();
+    typing.tell_dropped(name);
+    typing.held.clear();
+    WAITING.store(false, Ordering::Relaxed);
+}
+
+impl Typing {
+    /// Says how many keys of the guest were dropped, if any were since the last time.
+    fn tell_dropped(&mut self, name: &str) {
+        if let Some(count) = self.held.tell_dropped() {
+            println!("lacuna: {name}: {count} keys were dropped");
+        }
+    }
 }
 
 impl Vcpu<'_> {
@@ -53,90 +74,111 @@ impl Vcpu<'_> {
         }
     }
 
-    /// Hands over what is held, and listens again once that is done. What is held may be all that was typed, so that no
-    /// interrupt would ever ask for it.
     #[cold]
     fn listen_again(&mut self) {
-        if self.hand_over(&mut INPUT.lock().1).is_ok() {
-            WAITING.store(false, Ordering::Relaxed);
-            console::set_keyboard(Keyboard::Heard);
+        self.hand_over(&mut TYPING.lock());
+    }
+
+    /// Gives the guest the keys that it has not got yet, in order, as far as it takes them. Once it has taken all, it is
+    /// worth saying what it missed.
+    fn hand_over(&mut self, typing: &mut Typing) {
+        let is_over = typing.held.hand_over(|key| self.type_in(key));
+        WAITING.store(!is_over, Ordering::Relaxed);
+        if is_over && self.has_uart() {
+            typing.tell_dropped(self.domain.name());
         }
     }
 
-    /// Gives the guest the keys that it has not got yet, in order.
-    fn hand_over(&mut self, held: &mut ArrayVec<u8, HELD>) -> Result<(), Full> {
-        while let Some(key) = held.first() {
-            self.type_in(*key)?;
-            held.remove(0);
-        }
-        Ok(())
-    }
-
-    /// Takes what was typed.
+    /// Takes all that was typed.
     pub(super) fn keys(&mut self, frame: &GuestFrame) -> Next {
-        loop {
-            let mut input = INPUT.lock();
-            let (input, held) = &mut *input;
-            WAITING.store(self.hand_over(held).is_err(), Ordering::Relaxed);
-            if held.remaining_capacity() < PRESSES {
-                console::set_keyboard(Keyboard::Deaf);
-                return Next::Resume;
-            }
-            let Some(key) = console::key() else { return Next::Resume };
-            match input.press(key) {
+        let mut typing = TYPING.lock();
+        while let Some(key) = console::key() {
+            match typing.input.press(key) {
                 Key::Held => (),
-                Key::Switched(Focus::Hypervisor) => println!("lacuna: keyboard: hypervisor (h for help)"),
-                Key::Switched(Focus::Guest(_)) => println!("lacuna: keyboard: {}", self.domain.name()),
-                Key::To(Focus::Guest(_), keys) => held.extend(keys),
+                Key::Switched(focus) => self.switch(&mut typing, focus),
+                Key::To(Focus::Guest(_), keys) => {
+                    for key in keys {
+                        self.hold(&mut typing.held, key);
+                    }
+                    self.hand_over(&mut typing);
+                }
                 Key::To(Focus::Hypervisor, keys) => {
-                    if keys.iter().any(|key| self.command(frame, *key) == Next::Leave) {
-                        return Next::Leave;
+                    for key in keys {
+                        if self.edit(&mut typing.line, frame, key) == Next::Leave {
+                            return Next::Leave;
+                        }
                     }
                 }
             }
         }
+        Next::Resume
     }
 
-    /// Gives the guest a key. Without a UART it is lost.
+    /// Says that the keyboard moved on, and lets only the guest that has it now do to the terminal what it likes.
+    fn switch(&self, typing: &mut Typing, focus: Focus) {
+        let name = self.domain.name();
+        console::set_raw(focus);
+        match focus {
+            Focus::Hypervisor => {
+                println!("lacuna: keyboard: hypervisor (help lists the commands)");
+                typing.tell_dropped(name);
+                typing.line.clear();
+                console::prompt("", "");
+            }
+            Focus::Guest(_) => println!("lacuna: keyboard: {name}"),
+        }
+    }
+
+    /// Keeps a key for the guest. One that finds no room, or no UART to go to, is dropped.
+    fn hold(&self, held: &mut Held, key: u8) {
+        let fate = if self.has_uart() { held.push(key) } else { held.drop_one() };
+        if fate == Fate::FirstDropped {
+            println!("lacuna: {} takes no keys: what is typed is dropped", self.domain.name());
+        }
+    }
+
+    fn has_uart(&self) -> bool {
+        self.domain.devices().lock().uart.is_some()
+    }
+
+    /// Gives the guest a key, once it listens.
     fn type_in(&mut self, key: u8) -> Result<(), Full> {
         let mut devices = self.domain.devices().lock();
-        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Ok(()) };
+        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(Full) };
+        if !uart.is_listened_to() {
+            return Err(Full);
+        }
         uart.receive(key)?;
         // There is no other vCPU to kick.
         let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
         Ok(())
     }
 
-    /// Does what a key means to the hypervisor: small letters look, and capitals act, so that nothing ends by a slip.
-    fn command(&mut self, frame: &GuestFrame, key: u8) -> Next {
-        let name = self.domain.name();
-        match key {
-            b'h' | b'?' => {
-                println!(
-                    "lacuna: s state of {name}, i its interrupts, m its memory; R resets {name}, Q switches all off"
-                );
-                println!("lacuna: Ctrl-A three times gives the keyboard to {name}");
+    /// Does what a key means at the hypervisor's prompt: little before Enter.
+    fn edit(&mut self, line: &mut Line, frame: &GuestFrame, key: u8) -> Next {
+        match line.press(key, cpu::nanoseconds(cpu::ticks())) {
+            Edit::Nothing => return Next::Resume,
+            Edit::Added(character) => console::prompt(line.text(), character.encode_utf8(&mut [0; 4])),
+            Edit::Erased(count) => console::prompt(line.text(), &"\x08 \x08".repeat(count)),
+            Edit::Abandoned => {
+                console::prompt("", "^C");
+                console::end_prompt();
+                console::prompt("", "");
             }
-            b's' => {
-                println!("lacuna: {} with PSTATE {:#x}", self.at(frame), frame.pstate);
-                println!("{}", el1::snapshot());
-            }
-            b'i' => {
-                let devices = self.domain.devices().lock();
-                for interrupt in devices.vgic.in_use(self.index, &self.lists) {
-                    println!("lacuna: {interrupt}");
+            Edit::Entered(entered) => {
+                console::end_prompt();
+                let next = match entered {
+                    Ok(entered) => self.command(&entered, frame),
+                    Err(error) => {
+                        println!("lacuna: {error}");
+                        Next::Resume
+                    }
+                };
+                if next == Next::Leave {
+                    return next;
                 }
+                console::prompt("", "");
             }
-            b'm' => println!("lacuna: {}", self.domain.memory_in_words()),
-            b'R' => {
-                self.end = Some(End::Reset);
-                return Next::Leave;
-            }
-            b'Q' => {
-                self.end = Some(End::Off);
-                return Next::Leave;
-            }
-            _ => (),
         }
         Next::Resume
     }

@@ -12,6 +12,8 @@ pub mod inject;
 #[cfg(all(target_os = "none", feature = "mmu"))]
 pub mod keyboard;
 pub mod mmio;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+mod monitor;
 pub mod psci;
 pub mod system_register;
 #[cfg(all(target_os = "none", feature = "mmu"))]

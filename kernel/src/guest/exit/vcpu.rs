@@ -159,7 +159,7 @@ impl<'d> Vcpu<'d> {
         // returns. Interrupts are masked at EL2 from the first instruction on.
         unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get()) };
         virtualization::leave();
-        keyboard::stop();
+        keyboard::stop(domain.name());
         let Vcpu { mut lists, end, complaints, .. } = vcpu;
         if complaints.left_out() > 0 {
             warn!("{}: {} more reports on it were left out", domain.name(), complaints.left_out());

@@ -137,6 +137,34 @@ fn without_fifos_there_is_room_for_one() {
 }
 
 #[test]
+fn it_is_listened_to_by_interrupt_or_by_looking_again_and_again() {
+    let mut uart = Uart::new();
+    for _ in 0..100 {
+        // What Linux's console does for each byte, and its driver when it starts.
+        uart.get(FR);
+        uart.set(DR, 0x41_u8);
+        uart.get(FR);
+    }
+    uart.get(FR);
+    assert!(!uart.is_listened_to());
+    for interrupt in [RX, RT] {
+        uart.set(IMSC, interrupt);
+        assert!(uart.is_listened_to());
+        uart.set(IMSC, TX);
+        assert!(!uart.is_listened_to());
+    }
+    let looks = (1..)
+        .take_while(|_| {
+            uart.get(FR);
+            !uart.is_listened_to()
+        })
+        .count();
+    assert_eq!(looks, 15);
+    uart.get(DR);
+    assert!(uart.is_listened_to(), "it took one and waits for the next");
+}
+
+#[test]
 fn bytes_wait_until_the_receiver_is_on() {
     let mut uart = Uart::new();
     assert!(uart.has_room());
