@@ -23,8 +23,8 @@ const BLOCK_BYTES: u64 = 2 << 20;
 const BELOW: u64 = BLOCKS as u64 / 2 * BLOCK_BYTES;
 
 /// Bytes of heap for each byte of a blob. A reservation of 16 bytes becomes an owner, its place on the map, free ranges around
-/// it and their blocks, in lists that grow by doubling.
-const HEAP_FACTOR: u64 = 16;
+/// it and their blocks, or a bank and a warning, each with a name, in lists that grow by doubling.
+const HEAP_FACTOR: u64 = 32;
 
 /// The most heap for a blob, in bytes, so that 128 MiB of RAM are enough for it.
 const HEAP_MAX: u64 = 32 << 20;

@@ -50,11 +50,21 @@ fn four_thousand_reserved_ranges_with_gaps_boot() {
 }
 
 #[test]
-fn a_thousand_banks_boot() {
-    let mut banks: Vec<_> = pages(1000).collect();
+fn three_thousand_banks_boot() {
+    let mut banks: Vec<_> = pages(3000).collect();
     banks.push((RAM_START, 99 * MIB));
     for outcome in expect_passes(&Tree::new().memory(&banks).blob()) {
-        assert_eq!(outcome.facts().number("banks"), 1001);
+        assert_eq!(outcome.facts().number("banks"), 3001);
+    }
+}
+
+/// Each is worth a warning, which takes more heap than a bank.
+#[test]
+fn eight_thousand_banks_without_a_whole_page_boot() {
+    let mut banks: Vec<_> = (0..8000).map(|bank| (PAGES + bank * 0x400, 0x200)).collect();
+    banks.push((RAM_START, 99 * MIB));
+    for outcome in expect_passes(&Tree::new().memory(&banks).blob()) {
+        assert_eq!(outcome.facts().number("banks"), 1);
     }
 }
 

@@ -105,7 +105,7 @@ fn what_lies_above_the_limit_or_at_address_0_is_not_found() {
 fn heap_goes_with_the_blob_and_has_a_limit() {
     let small = root().with(memory()).blob();
     assert_eq!(Survey::new(&small).unwrap().heap_bytes(), BLOCK_BYTES);
-    let large = root().with(memory()).with(node("large").bytes("data", &[0; 1 << 20])).blob();
+    let large = root().with(memory()).with(node("large").bytes("data", &[0; 512 << 10])).blob();
     assert_eq!(Survey::new(&large).unwrap().heap_bytes(), 18 * MIB);
     let largest = root().with(memory()).with(node("large").bytes("data", &[0; 2040 << 10])).blob();
     assert_eq!(Survey::new(&largest).unwrap().heap_bytes(), HEAP_MAX);
