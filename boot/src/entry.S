@@ -58,7 +58,7 @@ at_el3:
     msr     spsr_el3, x1
     adr     x1, at_el2
     msr     elr_el3, x1
-    eret
+    return_from_exception
 
 at_el2:
     mov_q   x1, SCTLR_EL2_OFF

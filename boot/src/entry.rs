@@ -108,6 +108,9 @@ global_asm!(
     ".endm",
 );
 
+// Nothing behind an ERET is to be speculated on. SB would do, where there is FEAT_SB.
+global_asm!(".macro return_from_exception", "eret", "dsb nsh", "isb", ".endm");
+
 global_asm!(".equ GUESTS, {guests}", guests = const cfg!(feature = "guests") as u32);
 global_asm!(include_str!("vectors.S"));
 global_asm!(include_str!("entry.S"));
@@ -132,9 +135,13 @@ unsafe extern "C" {
 /// Runs a guest until a handler of its exceptions wants to leave it.
 ///
 /// The guest starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30. Its exceptions come to
-/// `lacuna_guest_synchronous`, `lacuna_guest_aarch32`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given a
-/// [`GuestFrame`](crate::GuestFrame) and `context`, on the stack of this call. A handler that returns 0 lets the guest go
-/// on with what is in the frame then; one that returns 1 makes this function return.
+/// `lacuna_guest_synchronous`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given `context` and a
+/// [`GuestFrame`](crate::GuestFrame), and the first of them ESR_EL2 and SPSR_EL2, on the stack of this call. A handler that
+/// returns 0 lets the guest go on with what is in the frame then; one that returns 1 makes this function return.
+///
+/// SErrors are masked from then on, and are as before when this returns. One that is pending when the guest is left is
+/// taken in between: the handler of SErrors from EL2 knows it by [`is_leaving_guest`], and puts ESR_EL2 into x0.
+/// Returns that value, else 0.
 ///
 /// # Safety
 ///
@@ -142,12 +149,22 @@ unsafe extern "C" {
 /// - `context` must be what the handlers expect, valid until this returns.
 /// - Interrupts must be masked, and stay so in the handlers. SP_EL0 and TPIDR_EL2 are lost.
 #[cfg(feature = "guests")]
-pub unsafe fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) {
+pub unsafe fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) -> u64 {
     unsafe extern "C" {
-        fn enter_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64);
+        fn enter_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) -> u64;
     }
     // SAFETY: the caller keeps what the assembly relies on; it preserves what a function must.
-    unsafe { enter_guest(context, pc, pstate, x0) };
+    unsafe { enter_guest(context, pc, pstate, x0) }
+}
+
+/// Whether an SError from EL2 with this ELR_EL2 is one that a guest left pending.
+#[cfg(feature = "guests")]
+pub fn is_leaving_guest(elr: u64) -> bool {
+    unsafe extern "C" {
+        static serror_window: u8;
+        static serror_window_end: u8;
+    }
+    (addr_of!(serror_window) as u64..=addr_of!(serror_window_end) as u64).contains(&elr)
 }
 
 /// Where the linker script put the parts of the image, at the address it was loaded at.

@@ -43,7 +43,7 @@ pub struct GuestFrame {
     pub x: [u64; 31],
     /// ELR_EL2: where the guest was, and where it goes on.
     pub pc: u64,
-    /// SPSR_EL2: its PSTATE.
+    /// SPSR_EL2: its PSTATE; without BTYPE after a synchronous exception, so that it can go on behind its instruction.
     pub pstate: u64,
     /// Keeps the stack aligned to 16 bytes.
     pub padding: u64,
@@ -80,7 +80,7 @@ impl Layout {
     }
 }
 
-#[cfg(all(target_os = "none", feature = "guests"))]
-pub use entry::run_guest;
 #[cfg(target_os = "none")]
 pub use entry::{invalidate_image, layout};
+#[cfg(all(target_os = "none", feature = "guests"))]
+pub use entry::{is_leaving_guest, run_guest};

@@ -3,7 +3,7 @@
 // Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the two, if that
 // has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still be
 // reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room. Exceptions from EL2 use TPIDR_EL2
-// and SP_EL0, which is a guest's, as scratch registers: once a guest has run, they do not return.
+// and SP_EL0, which is a guest's, as scratch registers: from a guest's first instruction to its last they do not return.
 
 .equ FRAME,         36 * 8              // ExceptionFrame of lib.rs
 .equ FRAME_SP,      31 * 8
@@ -35,15 +35,19 @@
 
 // What a guest's exception saves, and gets back unless its handler says that the guest is to be left.
 //
-// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there.
+// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there. A handler is given that
+// context, the frame and, after a synchronous exception, ESR_EL2 and SPSR_EL2.
 .equ GUEST_ELR,     31 * 8
 .equ GUEST_FRAME,   34 * 8
 .equ GUEST_CONTEXT, GUEST_FRAME
+.equ GUEST_DAIF,    GUEST_FRAME + 8
 
-.macro guest_vector handler
-    .balign 0x80
-    sub     sp, sp, #GUEST_FRAME
-    stp     x0, x1, [sp]
+// SPSR_EL2.BTYPE. The instruction behind one that EL2 carries out, an HVC too, is no target of a branch: so the frame's
+// PSTATE has 0 there after a synchronous exception. PSTATE.SS needs no such care: MDSCR_EL1.SS is 0, and so SS is.
+.equ BTYPE,         0x3 << 10
+
+.macro save_guest
+    stp     x0, x1, [sp, #-GUEST_FRAME]!
     stp     x2, x3, [sp, #8 * 2]
     stp     x4, x5, [sp, #8 * 4]
     stp     x6, x7, [sp, #8 * 6]
@@ -61,39 +65,51 @@
     mrs     x2, elr_el2
     mrs     x3, spsr_el2
     stp     x30, x2, [sp, #8 * 30]
-    str     x3, [sp, #8 * 32]
+.endm
+
+.macro handle_guest handler
     mov     x29, xzr                    // ends every backtrace
-    mov     x0, sp
-    ldr     x1, [sp, #GUEST_CONTEXT]
+    ldr     x0, [sp, #GUEST_CONTEXT]
+    mov     x1, sp
     bl      \handler
     b       return_to_guest
 .endm
 
-// The vectors for exceptions from a lower level, in AArch64 and in AArch32: where there are no guests, as from EL2. Nobody
-// sends FIQs.
-.if GUESTS
+.macro guest_synchronous_vector
+    .balign 0x80
+    save_guest
+    and     x4, x3, #~BTYPE
+    str     x4, [sp, #8 * 32]
+    mrs     x2, esr_el2
+    handle_guest lacuna_guest_synchronous
+.endm
+
+.macro guest_vector handler
+    .balign 0x80
+    save_guest
+    str     x3, [sp, #8 * 32]
+    handle_guest \handler
+.endm
+
+// The vectors for exceptions from a lower level: where there are no guests, as from EL2. Nobody sends FIQs. Those for
+// AArch32 are of a guest with AArch32 at EL1, which none has (HCR_EL2.RW): its EL0 comes to the others (DDI 0487, D1.3.1.5).
 .macro lower_vectors
-    guest_vector lacuna_guest_synchronous
+.if GUESTS
+    guest_synchronous_vector
     guest_vector lacuna_guest_interrupt
     vector  10
     guest_vector lacuna_guest_serror
-    guest_vector lacuna_guest_aarch32
-    guest_vector lacuna_guest_interrupt
-    vector  14
-    guest_vector lacuna_guest_serror
-.endm
 .else
-.macro lower_vectors
     vector  8
     vector  9
     vector  10
     vector  11
+.endif
     vector  12
     vector  13
     vector  14
     vector  15
 .endm
-.endif
 
     .section .text.vectors, "ax"
     .balign 0x800
@@ -161,7 +177,7 @@ save_and_dispatch:
     ldr     x0, [sp, #FRAME_SP]
     mov     sp, x0
     mrs     x0, tpidr_el2
-    eret
+    return_from_exception
 
 .if GUESTS
     .balign 0x80
@@ -170,7 +186,7 @@ return_to_guest:
     ldp     x2, x3, [sp, #GUEST_ELR]
     msr     elr_el2, x2
     msr     spsr_el2, x3
-    ldp     x0, x1, [sp]
+    ldr     x30, [sp, #8 * 30]
     ldp     x2, x3, [sp, #8 * 2]
     ldp     x4, x5, [sp, #8 * 4]
     ldp     x6, x7, [sp, #8 * 6]
@@ -185,14 +201,11 @@ return_to_guest:
     ldp     x24, x25, [sp, #8 * 24]
     ldp     x26, x27, [sp, #8 * 26]
     ldp     x28, x29, [sp, #8 * 28]
-    ldr     x30, [sp, #8 * 30]
-    add     sp, sp, #GUEST_FRAME
-    eret
-    dsb     nsh                         // nothing behind an ERET is to be speculated on
-    isb
+    ldp     x0, x1, [sp], #GUEST_FRAME
+    return_from_exception
 
 // enter_guest(context, pc, pstate, x0): runs a guest at `pc` with `x0` and no other register set, until a handler, which is
-// given `context`, returns something other than 0.
+// given `context`, returns something other than 0. Returns 0, or ESR_EL2 of an SError that the guest left pending.
     .global enter_guest
 enter_guest:
     stp     x29, x30, [sp, #-8 * 12]!
@@ -201,17 +214,31 @@ enter_guest:
     stp     x23, x24, [sp, #8 * 6]
     stp     x25, x26, [sp, #8 * 8]
     stp     x27, x28, [sp, #8 * 10]
-    stp     x0, xzr, [sp, #-16]!        // the context, where GUEST_CONTEXT finds it
+    mrs     x4, daif
+    stp     x0, x4, [sp, #-16]!         // the context, where GUEST_CONTEXT finds it, and GUEST_DAIF
     msr     elr_el2, x1
     msr     spsr_el2, x2
     mov     x0, x3
     .irp    number, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
     mov     x\number, xzr
     .endr
-    eret
+    return_from_exception
 
 leave_guest:
+    ldr     x1, [sp, #GUEST_DAIF]
     add     sp, sp, #GUEST_FRAME + 16
+    mov     x0, xzr
+    // What the guest accessed may fail only now. Taken up to serror_window_end, an SError is the guest's, and its ESR_EL2
+    // is put into x0; taken later, when they are masked or not as before the guest, it would be EL2's.
+    msr     daifclr, #4
+    .global serror_window
+serror_window:
+    dsb     sy
+    hint    #16                         // ESB, where there is FEAT_RAS (DDI 0487, D1.3.5)
+    isb
+    .global serror_window_end
+serror_window_end:
+    msr     daif, x1
     ldp     x19, x20, [sp, #8 * 2]
     ldp     x21, x22, [sp, #8 * 4]
     ldp     x23, x24, [sp, #8 * 6]

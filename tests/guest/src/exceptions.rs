@@ -40,6 +40,7 @@ static KIND: AtomicU64 = AtomicU64::new(0);
 static ESR: AtomicU64 = AtomicU64::new(0);
 static FAR: AtomicU64 = AtomicU64::new(0);
 static ELR: AtomicU64 = AtomicU64::new(0);
+static SPSR: AtomicU64 = AtomicU64::new(0);
 
 /// An exception that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Fault {
     pub far: u64,
     /// ELR_EL1.
     pub elr: u64,
+    /// SPSR_EL1.
+    pub spsr: u64,
 }
 
 impl Fault {
@@ -68,8 +71,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, esr, far, elr } = self;
-        write!(f, "vector {kind}, ESR {esr:#x} (class {:#x}), FAR {far:#x}, ELR {elr:#x}", self.class())
+        let Self { kind, esr, far, elr, spsr } = self;
+        let class = self.class();
+        write!(f, "vector {kind}, ESR {esr:#x} (class {class:#x}), FAR {far:#x}, ELR {elr:#x}, SPSR {spsr:#x}")
     }
 }
 
@@ -97,6 +101,7 @@ pub unsafe fn attempt(code: u64, registers: &mut [u64; 4]) -> Option<Fault> {
         esr: ESR.load(Relaxed),
         far: FAR.load(Relaxed),
         elr: ELR.load(Relaxed),
+        spsr: SPSR.load(Relaxed),
     })
 }
 
@@ -115,12 +120,13 @@ extern "C" fn guest_exception(frame: &mut Frame, kind: u64) {
         ESR.store(frame.esr, Relaxed);
         FAR.store(frame.far, Relaxed);
         ELR.store(frame.elr, Relaxed);
+        SPSR.store(frame.spsr, Relaxed);
         frame.sp = RESUME_SP.load(Relaxed);
         frame.elr = guest_resume as *const () as u64;
         frame.spsr = EL1T_MASKED;
     } else {
-        let Frame { esr, far, elr, .. } = *frame;
-        say!("panic: unexpected exception: {}, x0 {:#x}", Fault { kind, esr, far, elr }, frame.x[0]);
+        let Frame { esr, far, elr, spsr, .. } = *frame;
+        say!("panic: unexpected exception: {}, x0 {:#x}", Fault { kind, esr, far, elr, spsr }, frame.x[0]);
         power::off();
     }
     IS_HANDLING.store(false, Relaxed);

@@ -74,6 +74,15 @@ fn a_stack_in_the_void_with_vectors_there_too_stops_it() {
     expect_stop("stack", &format!("{VOID}0x100200 is "));
 }
 
+/// The address is that of the table, not of what was to be translated.
+#[test]
+fn tables_in_the_void_stop_it() {
+    expect_stop("walk", "its exception vectors are not in memory: walk of its own page tables, 0x100000 is ");
+    // Its code is fetched first, from an address with another offset in its page.
+    let outcome = virt("mode=crash how=walk").run();
+    outcome.expect_line(": walk of its own page tables: 0x100000 is 0x2f01000 bytes below the GIC distributor [");
+}
+
 #[test]
 fn the_end_of_its_only_cpu_stops_it() {
     expect_stop("cpu", "it switched off the only CPU that it has");

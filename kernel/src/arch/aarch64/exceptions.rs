@@ -68,6 +68,11 @@ extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
     if vector == EL2_SYNCHRONOUS && emulated(frame) {
         return;
     }
+    #[cfg(feature = "mmu")]
+    if vector == EL2_SERROR && lacuna_boot::is_leaving_guest(frame.elr) {
+        frame.x[0] = frame.esr;
+        return;
+    }
     let fault =
         Fault { syndrome: Syndrome::new(frame.esr), address: VirtAddr::new(frame.far), at: VirtAddr::new(frame.elr) };
     if matches!(vector, EL2_SYNCHRONOUS | EL2_SERROR) && fixup::recover(frame, fault) {

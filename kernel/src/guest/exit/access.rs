@@ -12,9 +12,10 @@ use crate::guest::device::vgic;
 use crate::guest::domain::Devices;
 use crate::guest::exit::faults::Refusal;
 use crate::guest::exit::mmio::{Abort, FaultRegisters, Request, Size};
+use crate::guest::exit::step::{AARCH32, BIG_ENDIAN_EL0, BIG_ENDIAN_EL1, ByteOrder};
 use crate::guest::exit::vcpu::{INSTRUCTION_BYTES, Next, Vcpu};
 use crate::guest::layout;
-use aarch64_cpu::registers::{FAR_EL2, HPFAR_EL2, Readable};
+use aarch64_cpu::registers::{FAR_EL2, HPFAR_EL2, Readable, SPSR_EL2};
 use core::ops::Range;
 use lacuna_boot::GuestFrame;
 
@@ -49,6 +50,13 @@ pub(super) fn fault_registers(esr: u64) -> FaultRegisters {
     FaultRegisters { esr: Syndrome::new(esr), far: FAR_EL2.get(), hpfar: HPFAR_EL2.get() }
 }
 
+/// The order of bytes in the guest's memory, for the instruction that trapped. Nothing has changed SPSR_EL2 since.
+#[cold]
+#[inline(never)]
+fn byte_order() -> ByteOrder {
+    ByteOrder::of(SPSR_EL2.get(), el1::control())
+}
+
 impl Devices {
     /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
     /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
@@ -67,25 +75,38 @@ impl Devices {
 impl Vcpu<'_> {
     /// A load or store where stage 2 maps nothing: of a device's register, or of nothing.
     #[inline(never)]
-    pub(super) fn data_abort(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
+    pub(super) fn data_abort(&mut self, frame: &mut GuestFrame, esr: u64, pstate: u64) -> Next {
+        let is_usual = pstate & AARCH32 == 0 && el1::control() & (BIG_ENDIAN_EL1 | BIG_ENDIAN_EL0) == 0;
+        if pstate & AARCH32 != 0 {
+            // The bits of BTYPE are others then.
+            frame.pstate = pstate;
+        }
         let abort = Abort::decode(&fault_registers(esr));
-        let done = match (Device::at(abort.address), abort.request) {
-            (Some(device), Request::Load(load)) => self.read(device, load.size).map(|value| {
-                if let Some(register) = load.register.index() {
-                    frame.x[register] = load.result(value);
-                }
-            }),
-            (Some(device), Request::Store(store)) => {
-                let value = store.register.index().map_or(0, |register| frame.x[register]);
-                self.write(device, store.size, store.value(value))
+        // Which device is asked for last, so that the compiler need not come back to what kind of request it was.
+        let done = match abort.request {
+            Request::Load(load) => {
+                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+                self.read(device, load.size).map(|value| {
+                    let value = if is_usual { value } else { byte_order().convert(load.size, value) };
+                    if let Some(register) = load.register.index() {
+                        frame.x[register] = load.result(value);
+                    }
+                })
+            }
+            Request::Store(store) => {
+                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+                let value = store.value(store.register.index().map_or(0, |register| frame.x[register]));
+                let value = if is_usual { value } else { byte_order().convert(store.size, value) };
+                self.write(device, store.size, value)
             }
             _ => return self.nothing_there(frame, esr),
         };
         match done {
-            Ok(()) => {
+            Ok(()) if is_usual => {
                 frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
                 Next::Resume
             }
+            Ok(()) => self.go_on(frame, esr),
             Err(refusal) => self.refuse(frame, esr, &refusal),
         }
     }

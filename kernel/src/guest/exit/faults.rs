@@ -12,8 +12,10 @@ use crate::guest::exit::access::fault_registers;
 use crate::guest::exit::complaints::Verdict;
 use crate::guest::exit::inject::{Before, Cause, Entry};
 use crate::guest::exit::mmio::{Abort, Load, Request, Store};
-use crate::guest::exit::vcpu::{End, INSTRUCTION_BYTES, Next, Vcpu};
-use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, HPFAR_EL2, Readable};
+use crate::guest::exit::step::{self, AARCH32};
+use crate::guest::exit::system_register::IdRegister;
+use crate::guest::exit::vcpu::{End, Next, Vcpu};
+use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, Readable};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -22,9 +24,6 @@ use log::warn;
 
 /// The vectors of EL1 take so many bytes from VBAR_EL1 on (DDI 0487, D1.3.1.5).
 const VECTORS_BYTES: u64 = 0x800;
-
-/// HPFAR_EL2.FIPA, bits 43:4, has bits 51:12 of the guest's physical address.
-const FIPA_MASK: u64 = ((1 << 44) - 1) & !0xf;
 
 /// Why a device does not take an access.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +80,7 @@ impl Vcpu<'_> {
         let abort = &Abort::decode(&fault_registers(esr));
         // It has nothing to clean or to invalidate there.
         if abort.request == Request::CacheMaintenance {
-            frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
-            return Next::Resume;
+            return self.go_on(frame, esr);
         }
         let nearest = self.domain.map().nearest(abort.address);
         if self.domain.unmapped() == Unmapped::ReadAsOnes && self.domain.map().region_of(abort.address).is_none() {
@@ -91,13 +89,9 @@ impl Vcpu<'_> {
                     if let Some(register) = load.register.index() {
                         frame.x[register] = load.result(u64::MAX);
                     }
-                    frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
-                    return Next::Resume;
+                    return self.go_on(frame, esr);
                 }
-                Request::Store(_) => {
-                    frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
-                    return Next::Resume;
-                }
+                Request::Store(_) => return self.go_on(frame, esr),
                 _ => (),
             }
         }
@@ -121,17 +115,26 @@ impl Vcpu<'_> {
         self.inject(frame, Cause::DataAbort { access: abort.access, address: FAR_EL2.get() })
     }
 
-    /// A fetch from where the guest has no memory.
+    /// The guest goes on behind the instruction that EL2 has carried out.
     #[cold]
-    pub(super) fn instruction_abort(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
-        let page = (HPFAR_EL2.get() & FIPA_MASK) << 8;
-        let address = crate::addr::GuestAddr::new(page | FAR_EL2.get() & 0xfff);
-        let class = Syndrome::new(esr).class();
-        let nearest = self.domain.map().nearest(address);
+    pub(super) fn go_on(&self, frame: &mut GuestFrame, esr: u64) -> Next {
+        (frame.pc, frame.pstate) = step::behind(frame.pc, frame.pstate, esr);
+        Next::Resume
+    }
+
+    /// A fetch from where the guest has no memory, or has put no tables. BTYPE stays what it was, as after every exception
+    /// that is taken before the instruction is known (DDI 0487, AArch64.TakeException).
+    #[cold]
+    pub(super) fn instruction_abort(&mut self, frame: &mut GuestFrame, esr: u64, pstate: u64) -> Next {
+        frame.pstate = pstate;
+        let abort = &Abort::decode(&fault_registers(esr));
+        let (class, walk) = (Syndrome::new(esr).class(), Wanted(abort));
+        let what: &dyn fmt::Display = if abort.request == Request::TableWalk { &walk } else { &class };
+        let nearest = self.domain.map().nearest(abort.address);
         if frame.pc.wrapping_sub(el1::vector_base() & !(VECTORS_BYTES - 1)) < VECTORS_BYTES {
-            return self.stop(frame, format!("its exception vectors are not in memory: {class}, {nearest}"));
+            return self.stop(frame, format!("its exception vectors are not in memory: {what}, {nearest}"));
         }
-        self.complain(frame, format_args!("{class}: {nearest}; it takes an external abort"));
+        self.complain(frame, format_args!("{what}: {nearest}; it takes an external abort"));
         self.inject(frame, Cause::InstructionAbort { address: FAR_EL2.get() })
     }
 
@@ -144,7 +147,11 @@ impl Vcpu<'_> {
 
     /// An exception of a class that no trap of ours leads to.
     #[cold]
-    pub(super) fn unexpected(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
+    pub(super) fn unexpected(&mut self, frame: &mut GuestFrame, esr: u64, pstate: u64) -> Next {
+        frame.pstate = pstate;
+        if pstate & AARCH32 != 0 {
+            return self.trapped_in_aarch32(frame, esr);
+        }
         match Syndrome::new(esr).class() {
             // Illegal execution state, or misalignment of PC or SP: those are the guest's own, and EL1 gets them itself.
             class @ (Class::IllegalState | Class::PcAlignment | Class::SpAlignment | Class::SystemError) => {
@@ -154,9 +161,24 @@ impl Vcpu<'_> {
         }
     }
 
+    /// A trapped instruction of AArch32 code, which the guest's ID registers do not offer, but some CPUs have at EL0.
+    fn trapped_in_aarch32(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
+        if !step::is_executed(frame.pstate, esr) {
+            return self.go_on(frame, esr);
+        }
+        let class = Syndrome::new(esr).class();
+        self.undefined(frame, &format_args!("{class} in AArch32, which this guest has not"))
+    }
+
     /// Lets the guest go on in its exception handler.
     fn inject(&mut self, frame: &mut GuestFrame, cause: Cause) -> Next {
-        let before = Before { pc: frame.pc, pstate: frame.pstate, vbar: el1::vector_base(), sctlr: el1::control() };
+        let before = Before {
+            pc: frame.pc,
+            pstate: frame.pstate,
+            vbar: el1::vector_base(),
+            sctlr: el1::control(),
+            pfr1: cpu::id_register(IdRegister::Pfr1),
+        };
         let entry = Entry::new(&before, cause);
         // SAFETY: the guest goes on at the vector for this exception.
         unsafe { el1::set_exception(entry.esr, entry.elr, entry.spsr) };

@@ -5,8 +5,10 @@
 //! target.
 //!
 //! Relies on: the guest's EL1 is AArch64 (HCR_EL2.RW). ID_AA64PFR0_EL1 says the same of its EL0; on hardware that has
-//! AArch32, EL1 may enter it all the same, so an exception from there is taken where the architecture says. Features
-//! that the guest is not told of leave their PSTATE bits 0: TCO (FEAT_MTE), ALLINT (FEAT_NMI), EXLOCK (FEAT_GCS).
+//! AArch32, EL1 may enter it all the same, so an exception from there is taken where the architecture says. PSTATE after
+//! it depends on what the CPU has, whether the guest is told of it or not: an exception without the hypervisor would
+//! do the same. EXLOCK stays 0, as GCSCR_EL1 can enable nothing (HCRX_EL2.GCSEn), and so do PM and PPEND, as the guest has
+//! no performance monitors.
 
 use crate::arch::syndrome::Access;
 
@@ -21,9 +23,12 @@ const DAIF: u64 = 0xf << 6;
 const SSBS: u64 = 1 << 12;
 /// PAN: privileged access never.
 const PAN: u64 = 1 << 22;
-/// DIT: data-independent timing. In an SPSR of AArch32, that is bit 21.
+/// ALLINT: all interrupts are masked, those with superpriority too.
+const ALLINT: u64 = 1 << 13;
+/// DIT: data-independent timing. After an exception from AArch32 too: bit 21 is that of AArch32's own SPSRs.
 const DIT: u64 = 1 << 24;
-const AARCH32_DIT_SHIFT: u32 = 3;
+/// TCO: tags are not checked.
+const TCO: u64 = 1 << 25;
 /// N, Z, C and V.
 const NZCV: u64 = 0xf << 28;
 
@@ -31,6 +36,12 @@ const NZCV: u64 = 0xf << 28;
 const SCTLR_SPAN: u64 = 1 << 23;
 /// SCTLR_EL1.DSSBS: what SSBS becomes. RES0 without FEAT_SSBS.
 const SCTLR_DSSBS: u64 = 1 << 44;
+/// SCTLR_EL1.SPINTMASK: an exception leaves interrupts with superpriority unmasked. RES0 without FEAT_NMI.
+const SCTLR_SPINTMASK: u64 = 1 << 62;
+
+/// ID_AA64PFR1_EL1.MTE, from 2 on FEAT_MTE2, and NMI, FEAT_NMI.
+const PFR1_MTE_SHIFT: u32 = 8;
+const PFR1_NMI_SHIFT: u32 = 36;
 
 /// Bits 10:0 of VBAR_EL1 are RES0.
 const VBAR_MASK: u64 = !0x7ff;
@@ -66,6 +77,8 @@ pub struct Before {
     pub vbar: u64,
     /// SCTLR_EL1.
     pub sctlr: u64,
+    /// ID_AA64PFR1_EL1, of the CPU.
+    pub pfr1: u64,
 }
 
 /// What the guest did.
@@ -125,7 +138,7 @@ impl Entry {
         };
         Self {
             pc: (before.vbar & VBAR_MASK).wrapping_add(offset),
-            pstate: handler_pstate(before.pstate, before.sctlr),
+            pstate: handler_pstate(before),
             elr: before.pc,
             spsr: before.pstate,
             esr: class << EC_SHIFT | IL | iss,
@@ -134,14 +147,17 @@ impl Entry {
     }
 }
 
-/// PSTATE after an exception to EL1 from code with PSTATE `old`.
+/// PSTATE after an exception to EL1.
 ///
-/// The flags and DIT stay. SS, IL, UAO and BTYPE become 0, DAIF is masked, and SCTLR_EL1 decides about PAN and SSBS.
-const fn handler_pstate(old: u64, sctlr: u64) -> u64 {
-    let dit = DIT & if old & AARCH32 == 0 { old } else { old << AARCH32_DIT_SHIFT };
+/// The flags and DIT stay. SS, IL, UAO and BTYPE become 0, DAIF is masked, SCTLR_EL1 decides about PAN, SSBS and ALLINT,
+/// and TCO is set where there is memory tagging.
+const fn handler_pstate(before: &Before) -> u64 {
+    let Before { pstate: old, sctlr, pfr1, .. } = *before;
+    let allint = if pfr1 >> PFR1_NMI_SHIFT & 0xf != 0 && sctlr & SCTLR_SPINTMASK == 0 { ALLINT } else { 0 };
+    let tco = if pfr1 >> PFR1_MTE_SHIFT & 0xf >= 2 { TCO } else { 0 };
     let pan = if sctlr & SCTLR_SPAN == 0 { PAN } else { old & PAN };
     let ssbs = if sctlr & SCTLR_DSSBS != 0 { SSBS } else { 0 };
-    old & NZCV | dit | pan | ssbs | DAIF | MODE_EL1_SP_ELX
+    old & (NZCV | DIT) | allint | tco | pan | ssbs | DAIF | MODE_EL1_SP_ELX
 }
 
 #[cfg(test)]
@@ -158,7 +174,7 @@ mod tests {
     const WRITE: Cause = Cause::DataAbort { access: Access::Write, address: FAR };
 
     fn enter(pstate: u64, sctlr: u64, cause: Cause) -> Entry {
-        Entry::new(&Before { pc: PC, pstate, vbar: VBAR, sctlr }, cause)
+        Entry::new(&Before { pc: PC, pstate, vbar: VBAR, sctlr, pfr1: 0 }, cause)
     }
 
     #[test]
@@ -223,13 +239,26 @@ mod tests {
     #[test]
     fn timing_stays_independent_of_data() {
         assert_eq!(enter(1 << 24, SPAN, READ).pstate, 0x0100_03c5);
-        assert_eq!(enter(0x10 | 1 << 21, SPAN, READ).pstate, 0x0100_03c5, "AArch32 has DIT in bit 21");
-        assert_eq!(enter(0x10 | 1 << 24, SPAN, READ).pstate, 0x0000_03c5);
+        assert_eq!(enter(0x10 | 1 << 24, SPAN, READ).pstate, 0x0100_03c5, "AArch32 has it there too");
+        assert_eq!(enter(0x10 | 1 << 21, SPAN, READ).pstate, 0x0000_03c5, "and SS in bit 21");
+    }
+
+    #[test]
+    fn what_the_cpu_has_is_masked_though_the_guest_is_not_told() {
+        const NMI: u64 = 1 << 36;
+        let pstate = |pfr1, sctlr| {
+            let before = Before { pc: PC, pstate: 0x5, vbar: VBAR, sctlr: SPAN | sctlr, pfr1 };
+            Entry::new(&before, READ).pstate
+        };
+        assert_eq!([0, 1, 2, 3].map(|mte| pstate(mte << 8, 0)), [0x3c5, 0x3c5, 0x0200_03c5, 0x0200_03c5]);
+        assert_eq!(pstate(NMI, 0), 0x23c5);
+        assert_eq!(pstate(NMI, 1 << 62), 0x3c5);
+        assert_eq!(pstate(0, 0), 0x3c5);
     }
 
     #[test]
     fn the_highest_and_a_misaligned_vector_base_do_no_harm() {
-        let before = Before { pc: PC, pstate: 0, vbar: u64::MAX, sctlr: 0 };
+        let before = Before { pc: PC, pstate: 0, vbar: u64::MAX, sctlr: 0, pfr1: 0 };
         assert_eq!(Entry::new(&before, READ).pc, 0xffff_ffff_ffff_fc00);
     }
 }

@@ -4,7 +4,8 @@
 //! because each access to an emulated device pays for it.
 //!
 //! Relies on: the fault was a data abort from a lower exception level, ESR_EL2.EC 0x24 (DDI 0487, D24.2.37, "ISS
-//! encoding for an exception from a Data Abort").
+//! encoding for an exception from a Data Abort"). Of an instruction abort, EC 0x20, the address is decoded alike, and that
+//! it was a table walk.
 
 use crate::addr::GuestAddr;
 use crate::arch::syndrome::{Access, Class, Syndrome};

@@ -15,6 +15,7 @@ pub mod mmio;
 #[cfg(all(target_os = "none", feature = "mmu"))]
 mod monitor;
 pub mod psci;
+pub mod step;
 pub mod system_register;
 #[cfg(all(target_os = "none", feature = "mmu"))]
 pub mod vcpu;

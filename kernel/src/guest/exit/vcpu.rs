@@ -82,34 +82,26 @@ mod exception {
     pub const DATA_ABORT: u64 = 0x24;
 }
 
-/// A synchronous exception of the guest.
+/// A synchronous exception of the guest, from EL1 or from EL0, which left these in ESR_EL2 and SPSR_EL2.
 #[unsafe(no_mangle)]
-extern "C" fn lacuna_guest_synchronous(frame: &mut GuestFrame, vcpu: &mut Vcpu<'_>) -> Next {
-    let esr = ESR_EL2.get();
+extern "C" fn lacuna_guest_synchronous(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame, esr: u64, pstate: u64) -> Next {
     match esr >> 26 & 0x3f {
         exception::HVC => vcpu.call(frame, esr),
-        exception::DATA_ABORT => vcpu.data_abort(frame, esr),
+        exception::DATA_ABORT => vcpu.data_abort(frame, esr, pstate),
         exception::SYSTEM_REGISTER => vcpu.system_register(frame, esr),
         exception::SMC => {
             // Trapped, so it was not carried out: unlike HVC it leaves the program counter where it is.
             frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
             vcpu.call(frame, esr)
         }
-        exception::INSTRUCTION_ABORT => vcpu.instruction_abort(frame, esr),
-        _ => vcpu.unexpected(frame, esr),
+        exception::INSTRUCTION_ABORT => vcpu.instruction_abort(frame, esr, pstate),
+        _ => vcpu.unexpected(frame, esr, pstate),
     }
-}
-
-/// A synchronous exception from EL0 in AArch32, which the guest's ID registers do not offer, but some CPUs have.
-#[unsafe(no_mangle)]
-extern "C" fn lacuna_guest_aarch32(frame: &mut GuestFrame, vcpu: &mut Vcpu<'_>) -> Next {
-    let class = Syndrome::new(ESR_EL2.get()).class();
-    vcpu.undefined(frame, &format_args!("{class} in AArch32, which this guest has not"))
 }
 
 /// An interrupt of the machine while the guest ran, or waited.
 #[unsafe(no_mangle)]
-extern "C" fn lacuna_guest_interrupt(frame: &mut GuestFrame, vcpu: &mut Vcpu<'_>) -> Next {
+extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -> Next {
     // None if it has gone meanwhile.
     let Some(id) = gic::acknowledge() else { return Next::Resume };
     gic::drop_priority(id);
@@ -136,7 +128,7 @@ extern "C" fn lacuna_guest_interrupt(frame: &mut GuestFrame, vcpu: &mut Vcpu<'_>
 /// An SError while the guest ran. Guests have no devices, so it is the machine's memory that failed, and nobody can tell
 /// what is wrong now.
 #[unsafe(no_mangle)]
-extern "C" fn lacuna_guest_serror(frame: &mut GuestFrame, vcpu: &mut Vcpu<'_>) -> Next {
+extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -> Next {
     vcpu.stop(frame, format!("SError, ESR_EL2 {:#x}", ESR_EL2.get()))
 }
 
@@ -157,7 +149,7 @@ impl<'d> Vcpu<'d> {
         let (entry, tree) = (domain.placement().kernel.start, domain.placement().tree.start);
         // SAFETY: what EL2 controls of EL1 was just set. The handlers take a `Vcpu`, which lives on this stack until this
         // returns. Interrupts are masked at EL2 from the first instruction on.
-        unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get()) };
+        let serror = unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get()) };
         virtualization::leave();
         keyboard::stop(domain.name());
         let Vcpu { mut lists, end, complaints, .. } = vcpu;
@@ -167,6 +159,10 @@ impl<'d> Vcpu<'d> {
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
         let _ = domain.devices().lock().vgic.reset(index, &mut lists);
         lists.stop();
+        // What it did last has failed by now, or will not.
+        if serror != 0 {
+            return End::Stopped(format!("SError as it ended, ESR_EL2 {serror:#x}"));
+        }
         end.unwrap_or_else(|| unreachable!("a vCPU is left only for a reason"))
     }
 

@@ -12,6 +12,7 @@ mod memory;
 mod nesting;
 mod registers;
 mod scribble;
+mod state;
 mod timers;
 
 use crate::code::{self, Code, Run};
@@ -63,6 +64,7 @@ pub fn run(machine: &Machine) {
     calls::run(&mut steps);
     registers::run(&mut steps);
     faults::run(&mut steps);
+    state::run(&mut steps, machine, &gic);
     interrupts::run(&mut steps, &gic);
     nesting::run(&mut steps, &gic);
     timers::run(&mut steps, &gic);

@@ -84,7 +84,13 @@ fn name(register: Register) -> u64 {
 }
 
 fn defined_or_not(register: Register) -> Verdict {
-    plain(&[mrs(register)], [0; 4]).expect_none_or(name(register), &TRAPPED)
+    /// A trapped system register: what FEAT_IDST makes of ID registers that do not exist (DDI 0487, D1.3.5).
+    const SYSTEM_REGISTER: u64 = 0x18;
+    let classes = match register {
+        [3, 0 | 1 | 3, 0, ..] => [UNKNOWN, SYSTEM_REGISTER, UNKNOWN],
+        _ => TRAPPED,
+    };
+    plain(&[mrs(register)], [0; 4]).expect_none_or(name(register), &classes)
 }
 
 fn undefined(register: Register, word: u32) -> Verdict {

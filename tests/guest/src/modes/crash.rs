@@ -25,6 +25,14 @@ pub fn run(machine: &Machine) {
         // SAFETY: as above: no access to the stack succeeds.
         "stack" => unsafe { asm!("msr spsel, #1", "mov sp, #8", "str xzr, [sp]", "b .", options(noreturn)) },
         // SAFETY: as above.
+        // TCR_EL1: T0SZ 32; IPS 32 bits. SCTLR_EL1.M. The first table is nowhere.
+        "walk" => {
+            write!("tcr_el1", 32);
+            write!("ttbr0_el1", NOWHERE);
+            // SAFETY: as above.
+            unsafe { asm!("mrs {0}, sctlr_el1", "orr {0}, {0}, #1", "msr sctlr_el1, {0}", "isb", "b .", out(reg) _) }
+        }
+        // SAFETY: as above.
         "vbar" => unsafe { asm!("svc #0", "b .", options(noreturn)) },
         "cpu" => say!("FAIL CPU_OFF came back: {:?}", psci::cpu_off::<Hvc>()),
         _ => say!("FAIL there is no how={how}"),
