@@ -41,7 +41,7 @@ pub(super) fn number(cells: &[u8]) -> u64 {
 
 /// Number of bytes of `cells` cells, which must be one or two.
 pub(super) fn cell_bytes(cells: usize) -> Option<usize> {
-    matches!(cells, 1 | 2).then_some(cells * 4)
+    matches!(cells, 1 | 2).then(|| cells * 4)
 }
 
 /// The ranges in `value`, a property like `reg` of the node at `path`, in cells of `bus`.

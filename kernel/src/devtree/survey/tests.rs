@@ -47,6 +47,16 @@ fn the_lowest_free_blocks_of_the_images_bank_are_found() {
     assert_eq!(found(&blob, 3 * MIB), Some(span(RAM + 4 * MIB, RAM + 8 * MIB)));
 }
 
+/// Found by the fuzz target `memory_map`.
+#[test]
+fn a_count_of_cells_that_overflows_is_no_count() {
+    let chosen = node("chosen").cells("#xen,static-mem-address-cells", &[u32::MAX, u32::MAX]);
+    let guest =
+        node("domU1").cells("#xen,static-mem-address-cells", &[u32::MAX, u32::MAX]).cells("xen,static-mem", &[0]);
+    let blob = root().with(memory()).with(chosen.with(guest)).blob();
+    assert_eq!(found(&blob, 2 * MIB), Some(span(RAM, RAM + 2 * MIB)));
+}
+
 #[test]
 fn what_anybody_may_own_is_left_alone() {
     let chosen = |child: Node| {
