@@ -8,6 +8,7 @@ use crate::stub::{Handover, stub};
 use crate::tree::Tree;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -75,6 +76,20 @@ impl Boot {
     /// On `xlnx-versal-virt` with its own device tree.
     pub fn versal() -> Self {
         Self::on("versal", Loader::Qemu)
+    }
+
+    /// On a board of `board/dts`, by the name that `scripts/qemu` has for it; `None`, with the reason printed, if QEMU has no
+    /// such machine.
+    pub fn board(name: &str) -> Option<Self> {
+        let machine = if name == "zcu102" { "xlnx-zcu102" } else { name };
+        let qemu = env::var_os("QEMU").unwrap_or_else(|| "qemu-system-aarch64".into());
+        let listed = Command::new(&qemu).args(["-M", "help"]).output().expect("QEMU can be run");
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        if listed.lines().any(|line| line.split_whitespace().next() == Some(machine)) {
+            return Some(Self::on(name, Loader::Qemu));
+        }
+        skipped(&format!("{} has no machine {machine}", qemu.display()));
+        None
     }
 
     /// On `virt`, with x0 leading to `tree` instead of QEMU's.
@@ -242,6 +257,12 @@ impl Boot {
         fs::write(&copy, bytes).expect("a file can be written beside the log");
         copy
     }
+}
+
+/// Says of this test that it is skipped, and why: for the person at the terminal and for make, which counts.
+pub fn skipped(why: &str) {
+    // Not by a macro: what those print the test's harness keeps.
+    let _ = writeln!(io::stderr(), "skipped: {}: {why}", thread::current().name().unwrap_or("a test"));
 }
 
 /// QEMU options that put a file into RAM.

@@ -5,8 +5,8 @@
 //! [`Outcome::expect_fatal`]). [`Boot::start`] lets it type on the console meanwhile. The console of each boot stays in
 //! `target/tests`, under the name of its test.
 //!
-//! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails; none
-//! is skipped.
+//! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails.
+//! Skipped is only what the QEMU at hand has no machine for: the test says so ([`skipped`]), and make counts such lines.
 
 mod boot;
 mod code;

@@ -12,7 +12,9 @@ pub struct Tree {
     reserved_memory: Vec<(u64, u64)>,
     ballast: usize,
     stdout_path: String,
+    console_address: u64,
     console_bytes: u64,
+    console_compatible: String,
     bootargs: String,
     aliases: Vec<(String, String)>,
 }
@@ -36,7 +38,9 @@ impl Default for Tree {
             reserved_memory: vec![],
             ballast: 0,
             stdout_path: "/pl011@9000000".into(),
+            console_address: 0x900_0000,
             console_bytes: 0x1000,
+            console_compatible: "arm,pl011".into(),
             bootargs: String::new(),
             aliases: vec![],
         }
@@ -98,6 +102,11 @@ impl Tree {
         Self { console_bytes, ..self }
     }
 
+    /// Has the console be something else than a PL011, somewhere else than `virt` has it.
+    pub fn console(self, compatible: &str, console_address: u64) -> Self {
+        Self { console_compatible: compatible.into(), console_address, ..self }
+    }
+
     /// Sets the command line.
     pub fn bootargs(self, value: &str) -> Self {
         Self { bootargs: value.into(), ..self }
@@ -122,8 +131,8 @@ impl Tree {
         fdt.end_node(psci)?;
 
         let console = fdt.begin_node("pl011@9000000")?;
-        fdt.property_string_list("compatible", vec!["arm,pl011".into(), "arm,primecell".into()])?;
-        fdt.property_array_u32("reg", &self.reg(&[(0x900_0000, self.console_bytes)]))?;
+        fdt.property_string_list("compatible", vec![self.console_compatible.clone(), "arm,primecell".into()])?;
+        fdt.property_array_u32("reg", &self.reg(&[(self.console_address, self.console_bytes)]))?;
         fdt.end_node(console)?;
 
         let aliases = fdt.begin_node("aliases")?;

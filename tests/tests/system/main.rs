@@ -4,6 +4,7 @@ mod absent_ram;
 mod board_image;
 mod broken;
 mod bugs;
+mod consoles;
 mod fvp;
 mod guest_config;
 mod guest_heap;
