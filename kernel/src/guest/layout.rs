@@ -43,6 +43,10 @@ pub const UART_INTID: u32 = FIRST_SPI;
 /// The virtual timer's interrupt.
 pub const VIRTUAL_TIMER_INTID: u32 = 27;
 
+/// The interrupt of EL2's physical timer, which no guest has; a device tree has to name one all the same, as some kernels
+/// insist on four.
+pub const HYPERVISOR_TIMER_INTID: u32 = 26;
+
 /// The physical timer's interrupt in Secure state, which no guest is in; a device tree has to name one all the same.
 pub const SECURE_TIMER_INTID: u32 = 29;
 

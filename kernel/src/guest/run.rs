@@ -7,6 +7,7 @@ use crate::arch::aarch64::power::Outcome;
 use crate::arch::aarch64::virtualization;
 use crate::devtree::{Facts, Guest, Interrupt, Trigger};
 use crate::guest::domain::{BuildError, Domain, Machine};
+use crate::guest::exit::complaints::Complaints;
 use crate::guest::exit::keyboard;
 use crate::guest::exit::vcpu::{End, Interrupts, Vcpu};
 use crate::kernel::Kernel;
@@ -60,23 +61,33 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
         priority_bits: CpuInterface::features().priority_bits(),
     };
     keyboard::start(1, 0);
+    let mut complaints = Complaints::new(cpu::nanoseconds(cpu::ticks()));
     let mut resets = 0_u64;
+    // A guest that does nothing but to reset itself would fill the console with what is said of each life.
+    let mut is_told = true;
     loop {
         let domain = Domain::build(kernel, first, 0, machine)?;
-        report(kernel, &domain);
-        let end = Vcpu::run(&domain, 0, interrupts);
+        if is_told {
+            report(kernel, &domain);
+        }
+        let end = Vcpu::run(&domain, 0, interrupts, &mut complaints);
         domain.release(kernel);
         let (name, free) = (&first.name, (kernel.free_bytes() + kernel.grown_bytes()) >> 10);
         match end {
             End::Off => {
+                complaints.conclude(name);
                 println!("lacuna: {name}: switched off, free_kib={free}");
                 return Ok(Outcome::Success);
             }
             End::Reset => {
                 resets += 1;
-                println!("lacuna: {name}: reset {resets}, free_kib={free}");
+                is_told = complaints.has_room(name);
+                if is_told {
+                    println!("lacuna: {name}: reset {resets}, free_kib={free}");
+                }
             }
             End::Stopped(why) => {
+                complaints.conclude(name);
                 println!("lacuna: {name}: stopped: {why}, free_kib={free}");
                 return Ok(Outcome::Failure);
             }

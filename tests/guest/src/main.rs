@@ -10,7 +10,7 @@
 //! | `mode=reset` | checks that its RAM is zero, fills it, and starts again, for ever |
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
-//! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; or without a CPU: `cpu` |
+//! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
 //! | `mode=bad`, `only=`, `skip=` | behaves badly in every way, step by step, and ends; `only=timer,PSCI` does those alone |
 //!
 //! Every line starts with `guest: `; the last one before the end is `guest: end`. It runs with the MMU off and depends on

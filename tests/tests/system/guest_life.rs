@@ -46,6 +46,18 @@ fn twenty_lives_on_versal_cost_no_page() {
     expect_many_lives(versal("mode=reset"));
 }
 
+#[test]
+fn lives_without_an_end_do_not_fill_the_console() {
+    const LIVES: usize = 20;
+    let mut running = virt("mode=crash how=reset").start();
+    (0..LIVES).for_each(|_| running.expect("guest: crash reset"));
+    let outcome = running.quit();
+    let lines = |words: &str| outcome.console.lines().filter(|line| line.starts_with(words)).count();
+    assert!((1..LIVES - 1).contains(&lines("lacuna: domU1: reset ")), "each reset is told");
+    assert!(lines("lacuna: warning: domU1: ") < LIVES * 64, "each life has room of its own for reports");
+    outcome.expect_line(" more reports on it were left out");
+}
+
 /// Expects that the guest which crashes in this way is stopped, that its end is told in these words, and where it was.
 #[track_caller]
 fn expect_stop(how: &str, words: &str) {

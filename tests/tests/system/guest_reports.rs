@@ -55,6 +55,14 @@ fn an_access_to_nothing_is_told_by_what_is_nearest_and_all_are_counted() {
 }
 
 #[test]
+fn calls_that_nobody_answers_are_told_to_whoever_debugs_and_not_for_ever() {
+    let outcome = try_steps(Boot::virt().bootargs("loglevel=debug"), "calls: unknown functions");
+    let told = outcome.console.lines().filter(|line| line.ends_with("call 0x840000ff is not supported")).count();
+    assert!((1..1000).contains(&told), "{told} of 1000 calls are told");
+    outcome.expect_line(" more reports on it were left out");
+}
+
+#[test]
 fn an_access_that_no_device_takes_is_told_with_the_device() {
     let outcome = try_steps(Boot::virt(), "execute,calls,devices");
     for words in [

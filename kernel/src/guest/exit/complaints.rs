@@ -1,7 +1,11 @@
 //! How much a guest may make the hypervisor say.
 //!
-//! What a guest does wrong is reported, and a guest can do wrong as fast as it runs. So reports are paid for: there is room
-//! for a burst, which fills up again with time, and what is left out is counted.
+//! What a guest does wrong is reported, and a guest can do wrong as fast as it runs, and reset itself as fast. So reports
+//! are paid for over all of its lives: there is room for a burst, which fills up again with time, and what is left out is
+//! counted.
+
+#[cfg(all(target_os = "none", feature = "mmu"))]
+use crate::arch::aarch64::cpu;
 
 /// Reports that may follow each other at once.
 const BURST: u64 = 256;
@@ -37,9 +41,30 @@ impl Complaints {
         Self { room: BURST, since: now, left_out: 0 }
     }
 
-    /// How many were left out since the last one that was not.
-    pub const fn left_out(&self) -> u64 {
-        self.left_out
+    /// Whether something that happens now is reported on the guest `name`. Before the first that is, after others were
+    /// not, says how many those were.
+    #[cfg(all(target_os = "none", feature = "mmu"))]
+    pub fn has_room(&mut self, name: &str) -> bool {
+        match self.one_more(cpu::nanoseconds(cpu::ticks())) {
+            Verdict::LeaveOut => false,
+            Verdict::Report { left_out } => {
+                Self::say_left_out(name, left_out);
+                true
+            }
+        }
+    }
+
+    /// Says how many were left out of late, if any were.
+    #[cfg(all(target_os = "none", feature = "mmu"))]
+    pub fn conclude(&mut self, name: &str) {
+        Self::say_left_out(name, core::mem::take(&mut self.left_out));
+    }
+
+    #[cfg(all(target_os = "none", feature = "mmu"))]
+    fn say_left_out(name: &str, left_out: u64) {
+        if left_out > 0 {
+            log::warn!("{name}: {left_out} more reports on it were left out");
+        }
     }
 
     /// Whether something that happens `now` is reported.
@@ -74,9 +99,9 @@ mod tests {
         let mut complaints = Complaints::new(0);
         let reported = (0..BURST + 5).filter(|_| complaints.one_more(0) != Verdict::LeaveOut).count() as u64;
         assert_eq!(reported, BURST);
-        assert_eq!(complaints.left_out(), 5);
+        assert_eq!(complaints.left_out, 5);
         assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::Report { left_out: 5 });
-        assert_eq!(complaints.left_out(), 0);
+        assert_eq!(complaints.left_out, 0);
         assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::LeaveOut);
         assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 1 });
         assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 0 });

@@ -9,7 +9,6 @@ use crate::devtree::Unmapped;
 use crate::guest::device::uart;
 use crate::guest::device::vgic;
 use crate::guest::exit::access::fault_registers;
-use crate::guest::exit::complaints::Verdict;
 use crate::guest::exit::inject::{Before, Cause, Entry};
 use crate::guest::exit::mmio::{Abort, Load, Request, Store};
 use crate::guest::exit::step::{self, AARCH32};
@@ -20,7 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use lacuna_boot::GuestFrame;
-use log::warn;
+use log::{Level, log, warn};
 
 /// The vectors of EL1 take so many bytes from VBAR_EL1 on (DDI 0487, D1.3.1.5).
 const VECTORS_BYTES: u64 = 0x800;
@@ -209,13 +208,14 @@ impl Vcpu<'_> {
 
     /// Reports what the guest did, unless it has been reported on too often of late.
     pub(super) fn complain(&mut self, frame: &GuestFrame, what: fmt::Arguments<'_>) {
-        match self.complaints.one_more(cpu::nanoseconds(cpu::ticks())) {
-            Verdict::LeaveOut => (),
-            Verdict::Report { left_out: 0 } => warn!("{}: {what}", self.at(frame)),
-            Verdict::Report { left_out } => {
-                warn!("{}: {left_out} more reports on it were left out", self.domain.name());
-                warn!("{}: {what}", self.at(frame));
-            }
+        self.tell(Level::Warn, frame, what);
+    }
+
+    /// Reports what the guest did at this level, which is printed, as [`complain`](Self::complain) does.
+    #[cold]
+    pub(super) fn tell(&mut self, level: Level, frame: &GuestFrame, what: fmt::Arguments<'_>) {
+        if self.complaints.has_room(self.domain.name()) {
+            log!(level, "{}: {what}", self.at(frame));
         }
     }
 

@@ -27,6 +27,10 @@ pub const BIG_ENDIAN_EL0: u64 = 1 << 24;
 
 /// ESR_EL2.IL: the instruction has 32 bits, not 16.
 const IL: u64 = 1 << 25;
+/// ESR_EL2.EC, and its classes for instructions with a condition: WFI, WFE, coprocessors, FP and SIMD.
+const EC_SHIFT: u32 = 26;
+const CONDITIONAL_FIRST: u64 = 0x01;
+const CONDITIONAL_LAST: u64 = 0x0c;
 /// ISS.CV and COND of a trapped AArch32 instruction: its condition, if CV is 1.
 const CV: u64 = 1 << 24;
 const COND_SHIFT: u32 = 20;
@@ -75,10 +79,11 @@ pub const fn behind(pc: u64, pstate: u64, esr: u64) -> (u64, u64) {
     (pc.wrapping_add(length) & u32::MAX as u64, pstate & others | it)
 }
 
-/// Whether the condition of a trapped AArch32 instruction holds. If not, the trap may be taken all the same, but the
-/// instruction does nothing (DDI 0487, "ISS encoding for an exception from an MCR or MRC access", CV).
+/// Whether the condition of a trapped AArch32 instruction holds, if it has one. If not, the trap may be taken all the
+/// same, but the instruction does nothing (DDI 0487, "ISS encoding for an exception from an MCR or MRC access", CV).
 pub const fn is_executed(pstate: u64, esr: u64) -> bool {
     let condition = match it_state(pstate) {
+        _ if !matches!(esr >> EC_SHIFT & 0x3f, CONDITIONAL_FIRST..=CONDITIONAL_LAST) => ALWAYS,
         _ if esr & CV != 0 => esr >> COND_SHIFT & 0xf,
         0 => ALWAYS,
         it => it >> 4,
@@ -171,14 +176,19 @@ mod tests {
     fn a_condition_is_in_the_syndrome_or_in_the_it_block() {
         const Z: u64 = 1 << 30;
         const CV: u64 = 1 << 24;
-        let with = |condition: u64| CV | condition << 20;
+        /// MCR or MRC of CP14.
+        const COPROCESSOR: u64 = 0x05 << 26;
+        /// A data abort.
+        const ABORT: u64 = 0x24 << 26;
+        let with = |condition: u64| COPROCESSOR | CV | condition << 20;
         assert!(is_executed(USER | Z, with(0)), "EQ");
         assert!(!is_executed(USER, with(0)));
         assert!(is_executed(USER, with(1)), "NE");
-        assert!(is_executed(USER, with(14)) && is_executed(USER, with(15)) && is_executed(USER, 0), "AL");
+        assert!(is_executed(USER, with(14)) && is_executed(USER, with(15)) && is_executed(USER, COPROCESSOR), "AL");
         // In an IT block with NE.
         let ne = USER | THUMB | 0b0001_1000 >> 2 << 10;
-        assert!(is_executed(ne, 0) && !is_executed(ne | Z, 0));
+        assert!(is_executed(ne, COPROCESSOR) && !is_executed(ne | Z, COPROCESSOR));
+        assert!(is_executed(ne | Z, ABORT), "its condition held, or it could not abort");
     }
 
     /// Against the table of conditions (DDI 0487, C1.2.4), in words of the flags.
@@ -205,7 +215,7 @@ mod tests {
                 true,
             ];
             for (condition, expected) in (0u64..).zip(table) {
-                let esr = 1 << 24 | condition << 20;
+                let esr = 0x05 << 26 | 1 << 24 | condition << 20;
                 assert_eq!(is_executed(AARCH32 | flags << 28, esr), expected, "{condition} with {flags:#x}");
             }
         }

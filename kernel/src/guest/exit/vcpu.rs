@@ -20,7 +20,7 @@ use aarch64_cpu::registers::{ESR_EL2, Readable};
 use alloc::format;
 use alloc::string::String;
 use lacuna_boot::GuestFrame;
-use log::{debug, warn};
+use log::{Level, log_enabled, warn};
 
 /// Bytes of an A64 instruction: how far the program counter moves when one has been carried out for the guest.
 pub(super) const INSTRUCTION_BYTES: u64 = 4;
@@ -68,7 +68,7 @@ pub struct Vcpu<'d> {
     /// The virtual CPU interface of this physical CPU.
     pub(super) lists: CpuInterface,
     pub(super) interrupts: Interrupts,
-    pub(super) complaints: Complaints,
+    pub(super) complaints: &'d mut Complaints,
     /// Why it was left, once it was.
     pub(super) end: Option<End>,
 }
@@ -133,14 +133,14 @@ extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -
 }
 
 impl<'d> Vcpu<'d> {
-    /// Runs vCPU `index` of `domain` on this CPU, which has no other guest, until the domain ends.
-    pub fn run(domain: &'d Domain, index: usize, interrupts: Interrupts) -> End {
+    /// Runs vCPU `index` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to report
+    /// on it pays with `complaints`.
+    pub fn run(domain: &'d Domain, index: usize, interrupts: Interrupts, complaints: &'d mut Complaints) -> End {
         let regime = GuestRegime {
             vtcr: domain.stage2().config().vtcr(),
             vttbr: domain.vttbr(),
             mpidr: Affinity::of(index).mpidr(),
         };
-        let complaints = Complaints::new(cpu::nanoseconds(cpu::ticks()));
         let mut vcpu = Vcpu { domain, index, lists: CpuInterface::start(), interrupts, complaints, end: None };
         keyboard::resume();
         // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
@@ -152,10 +152,7 @@ impl<'d> Vcpu<'d> {
         let serror = unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get()) };
         virtualization::leave();
         keyboard::stop(domain.name());
-        let Vcpu { mut lists, end, complaints, .. } = vcpu;
-        if complaints.left_out() > 0 {
-            warn!("{}: {} more reports on it were left out", domain.name(), complaints.left_out());
-        }
+        let Vcpu { mut lists, end, .. } = vcpu;
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
         let _ = domain.devices().lock().vgic.reset(index, &mut lists);
         lists.stop();
@@ -224,7 +221,9 @@ impl<'d> Vcpu<'d> {
                 return Next::Resume;
             }
             Answer::NotSupported { id } => {
-                debug!("{}: call {id:#x} is not supported", self.at(frame));
+                if log_enabled!(Level::Debug) {
+                    self.tell(Level::Debug, frame, format_args!("call {id:#x} is not supported"));
+                }
                 frame.x[0] = psci::NOT_SUPPORTED;
                 return Next::Resume;
             }

@@ -37,9 +37,15 @@ const UNKNOWN_FUNCTIONS: [u64; 14] = [
     0x1234_5678_8400_00fe,
 ];
 
+/// More calls than a hypervisor should report one by one.
+const REPEATED: u32 = 1000;
+
 pub fn run(steps: &mut Steps) {
     steps.step("calls: HVC of unknown functions", || unknown(word!("hvc #0"), Refusal::Value));
     steps.step("calls: SMC of unknown functions", || unknown(word!("smc #0"), Refusal::ValueOrUndefined));
+    steps.step("calls: unknown functions without an end", || {
+        (0..REPEATED).try_for_each(|_| is_one_of(UNKNOWN_FUNCTIONS[0] as u32, [0; 3], &[NOT_SUPPORTED]))
+    });
     steps.step("calls: HVC with a number of its own", || {
         for word in [word!("hvc #1"), word!("hvc #0x4a48"), word!("hvc #0xea1"), word!("hvc #0xffff")] {
             unknown(word, Refusal::AnyErrorOrUndefined)?;

@@ -1,20 +1,24 @@
-//! Ends that the guest does not survive, and that the hypervisor must.
+//! Ends that the guest does not survive, or survives too often, and that the hypervisor must.
 
+use crate::code::{self, word};
 use crate::console::say;
 use crate::machine::Machine;
-use crate::registers::write;
+use crate::{power, registers::write};
 use core::arch::asm;
 use smccc::{Hvc, psci};
 
 /// Where nothing is.
 const NOWHERE: u64 = 0x10_0000;
 
+/// Reports of one life, before the next: fewer than may follow each other at once.
+const REPORTS: u32 = 64;
+
 /// Crashes; what the word `how=` says.
 pub fn run(machine: &Machine) {
     let how = machine.word("how").unwrap_or("zero");
     say!("crash {how}");
     // With vectors in the void, every exception leads to the next: the CPU never comes back, and can be stopped only.
-    if !matches!(how, "zero" | "cpu") {
+    if !matches!(how, "zero" | "cpu" | "reset") {
         write!("vbar_el1", NOWHERE);
     }
     match how {
@@ -34,6 +38,15 @@ pub fn run(machine: &Machine) {
         }
         // SAFETY: as above.
         "vbar" => unsafe { asm!("svc #0", "b .", options(noreturn)) },
+        "reset" => {
+            // SMCCC gives such a call no meaning: each is reported.
+            let call = word!("hvc #0x4a48");
+            for _ in 0..REPORTS {
+                // SAFETY: an exception is taken, whose handler goes on behind it.
+                let _ = unsafe { code::run(call, 0, 0) };
+            }
+            power::reset()
+        }
         "cpu" => say!("FAIL CPU_OFF came back: {:?}", psci::cpu_off::<Hvc>()),
         _ => say!("FAIL there is no how={how}"),
     }

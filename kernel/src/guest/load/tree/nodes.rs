@@ -7,8 +7,8 @@ use crate::addr::GuestAddr;
 use crate::devtree::GuestUart;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::layout::{
-    self, DISTRIBUTOR, FIRST_PPI, FIRST_SPI, PHYSICAL_TIMER_INTID, SECURE_TIMER_INTID, UART, UART_INTID,
-    VIRTUAL_TIMER_INTID,
+    self, DISTRIBUTOR, FIRST_PPI, FIRST_SPI, HYPERVISOR_TIMER_INTID, PHYSICAL_TIMER_INTID, SECURE_TIMER_INTID, UART,
+    UART_INTID, VIRTUAL_TIMER_INTID,
 };
 use alloc::format;
 use alloc::string::String;
@@ -131,7 +131,7 @@ pub(super) fn timer(fdt: &mut FdtWriter, gic: u32) -> FdtWriterResult<()> {
         fdt.property_string("compatible", "arm,armv8-timer")?;
         fdt.property_u32("interrupt-parent", gic)?;
         // In the order of the binding.
-        let timers = [SECURE_TIMER_INTID, PHYSICAL_TIMER_INTID, VIRTUAL_TIMER_INTID];
+        let timers = [SECURE_TIMER_INTID, PHYSICAL_TIMER_INTID, VIRTUAL_TIMER_INTID, HYPERVISOR_TIMER_INTID];
         let interrupts = timers.map(|intid| [PPI, intid - FIRST_PPI, ALL_CPUS | LEVEL_LOW]);
         fdt.property_array_u32("interrupts", interrupts.as_flattened())
     })

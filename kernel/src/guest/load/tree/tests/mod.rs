@@ -131,7 +131,7 @@ fn a_guest_finds_what_xen_would_give_it_and_nothing_else() {
             &[
                 ("compatible", text("arm,armv8-timer")),
                 ("interrupt-parent", cells(&[0xfde8])),
-                ("interrupts", cells(&[1, 13, 0xf08, 1, 14, 0xf08, 1, 11, 0xf08])),
+                ("interrupts", cells(&[1, 13, 0xf08, 1, 14, 0xf08, 1, 11, 0xf08, 1, 10, 0xf08])),
             ],
         ),
         (
