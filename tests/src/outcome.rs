@@ -47,7 +47,7 @@ impl Outcome {
     #[track_caller]
     pub fn expect_quiet_end(&self) {
         self.expect_no_panic();
-        if let Some(line) = self.console.lines().find(|line| line.contains(FATAL)) {
+        if let Some(line) = self.own_lines().find(|line| line.contains(FATAL)) {
             self.fail(&format!("ended by {line:?}"));
         }
         if !self.status.success() {
@@ -59,7 +59,7 @@ impl Outcome {
     #[track_caller]
     pub fn expect_fatal(&self, text: &str) {
         self.expect_no_panic();
-        let lines: Vec<_> = self.console.lines().filter(|line| line.contains(FATAL)).collect();
+        let lines: Vec<_> = self.own_lines().filter(|line| line.contains(FATAL)).collect();
         match lines.as_slice() {
             [line] if line.starts_with(FATAL) && line.contains(text) => {}
             [line] => self.fail(&format!("ended by {line:?}, which does not say {text:?}")),
@@ -89,6 +89,11 @@ impl Outcome {
         let prefix = format!("({name}) ");
         let lines = self.console.lines().filter_map(|line| line.strip_prefix(prefix.as_str()));
         lines.map(|line| line.trim_end_matches('\r')).collect()
+    }
+
+    /// The lines of the hypervisor: those without a guest's mark, which begins with a parenthesis.
+    fn own_lines(&self) -> impl Iterator<Item = &str> {
+        self.console.split('\n').filter(|line| !line.starts_with('('))
     }
 
     /// The word that follows `text` where it stands first.
@@ -125,7 +130,7 @@ impl Outcome {
 
     #[track_caller]
     fn expect_no_panic(&self) {
-        if let Some(line) = self.console.lines().find(|line| line.contains(PANIC)) {
+        if let Some(line) = self.own_lines().find(|line| line.contains(PANIC)) {
             self.fail(&format!("a bug of the image: {line:?}"));
         }
     }
@@ -214,6 +219,12 @@ mod tests {
     fn a_guest_has_its_own_lines_only() {
         let outcome = outcome("lacuna: x\r\n(domU1) a\r\r\n(domU2) b\r\n(domU1)  (domU2) c\n", 0);
         assert_eq!(outcome.guest_lines("domU1"), ["a", " (domU2) c"]);
+    }
+
+    #[test]
+    fn a_guest_cannot_end_a_boot_by_a_line() {
+        assert!(passes(&format!("{TESTS}(domU1) \rlacuna: fatal: no memory\r\n(domU1)+lacuna: panic: x\r\n"), 0));
+        assert!(!is_fatal("(domU1) \rlacuna: fatal: no memory\r\n", 1));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
 //! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
+//! | `mode=forge` | prints lines of the hypervisor's, and what terminals answer, for ever |
 //! | `mode=bad`, `only=`, `skip=` | behaves badly in every way, step by step, and ends; `only=timer,PSCI` does those alone |
 //!
 //! Every line starts with `guest: `; the last one before the end is `guest: end`. It runs with the MMU off and depends on
@@ -51,6 +52,7 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("holes") => modes::holes::run(&machine),
         Some("spin") => modes::spin(),
         Some("crash") => modes::crash::run(&machine),
+        Some("forge") => bad::forge_for_ever(),
         Some("bad") => bad::run(&machine),
         Some(mode) => say!("FAIL there is no mode={mode}"),
     }

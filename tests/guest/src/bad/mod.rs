@@ -13,6 +13,7 @@ mod nesting;
 mod registers;
 mod scribble;
 mod state;
+mod terminal;
 mod timers;
 
 use crate::code::{self, Code, Run};
@@ -20,6 +21,7 @@ use crate::console::say;
 use crate::machine::{self, Machine};
 use crate::registers::write;
 use expect::Verdict;
+pub use terminal::forge_for_ever;
 
 /// CPACR_EL1.FPEN: floating point and SIMD are not trapped.
 const FLOATING_POINT: u64 = 3 << 20;
@@ -68,6 +70,7 @@ pub fn run(machine: &Machine) {
     interrupts::run(&mut steps, &gic);
     nesting::run(&mut steps, &gic);
     timers::run(&mut steps, &gic);
+    terminal::run(&mut steps);
     scribble::run(&mut steps, machine, &gic);
     say!("{} passed, {} failed", steps.passed, steps.failed);
 }
