@@ -1,6 +1,11 @@
 //! Whom the keyboard belongs to, and the key that moves it on.
+//!
+//! A terminal's answers arrive between what somebody types, as many as a guest asks for. They must not keep the switch key
+//! from its work, so a sequence does not end a row of presses; and at the hypervisor nothing within a sequence is a key at
+//! all. Where a sequence begins and ends is followed whoever has the keyboard: one that a guest caused may end after it.
 
 use crate::terminal::Focus;
+use crate::terminal::escape::Escapes;
 use arrayvec::ArrayVec;
 use core::mem;
 
@@ -13,7 +18,7 @@ pub const PRESSES: usize = 3;
 /// What a key did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// Nothing yet: whose the key is depends on the next one.
+    /// Nothing, or nothing yet: whose a switch key is depends on the next key.
     Held,
     /// It is for this one, behind the switch keys that turned out to be ordinary.
     To(Focus, ArrayVec<u8, PRESSES>),
@@ -26,14 +31,17 @@ pub enum Key {
 pub struct Input {
     focus: Focus,
     guests: usize,
-    /// Switch keys in a row that nobody got yet, fewer than [`PRESSES`].
+    escapes: Escapes,
+    /// Switch keys in a row, fewer than [`PRESSES`].
+    pressed: usize,
+    /// Those of them that nobody got yet.
     held: usize,
 }
 
 impl Input {
     /// For `guests` guests, numbered from 0; the keyboard belongs to `focus` at first.
     pub const fn new(guests: usize, focus: Focus) -> Self {
-        Self { focus, guests, held: 0 }
+        Self { focus, guests, escapes: Escapes::new(), pressed: 0, held: 0 }
     }
 
     /// Whom the keyboard belongs to.
@@ -46,20 +54,33 @@ impl Input {
         self.focus = focus;
     }
 
-    /// Takes a key.
+    /// Takes a key that arrives at the time `now`, in nanoseconds.
     ///
     /// [`SWITCH`] is held back, because it may be the first of three. One or two of it followed by another key are passed
     /// on before that one: to send a guest a Ctrl-A, say to its shell, press what comes after it.
-    pub fn press(&mut self, key: u8) -> Key {
-        if key != SWITCH {
-            let held = core::iter::repeat_n(SWITCH, mem::take(&mut self.held));
-            return Key::To(self.focus, held.chain([key]).take(PRESSES).collect());
-        }
-        self.held += 1;
-        if self.held < PRESSES {
+    pub fn press(&mut self, key: u8, now: u64) -> Key {
+        let is_text = self.escapes.text(key, now).is_some();
+        if self.focus == Focus::Hypervisor && !is_text {
             return Key::Held;
         }
-        self.held = 0;
+        if key == SWITCH {
+            // Within a sequence too, so that none that a guest had begun can hide it.
+            return self.press_switch();
+        }
+        if is_text {
+            self.pressed = 0;
+        }
+        let held = core::iter::repeat_n(SWITCH, mem::take(&mut self.held));
+        Key::To(self.focus, held.chain([key]).take(PRESSES).collect())
+    }
+
+    fn press_switch(&mut self) -> Key {
+        self.pressed += 1;
+        self.held += 1;
+        if self.pressed < PRESSES {
+            return Key::Held;
+        }
+        (self.pressed, self.held) = (0, 0);
         self.focus = self.next();
         Key::Switched(self.focus)
     }
@@ -75,62 +96,4 @@ impl Input {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Input, Key};
-    use crate::terminal::Focus;
-    use proptest::prelude::prop;
-    use proptest::{prop_assert, proptest};
-    use std::vec::Vec;
-
-    fn to(focus: Focus, keys: &[u8]) -> Key {
-        Key::To(focus, keys.iter().copied().collect())
-    }
-
-    #[test]
-    fn three_switch_keys_move_the_keyboard_to_each_in_turn() {
-        let mut input = Input::new(2, Focus::Guest(0));
-        for focus in [Focus::Guest(1), Focus::Hypervisor, Focus::Guest(0), Focus::Guest(1)] {
-            assert_eq!([1, 1, 1].map(|key| input.press(key)), [Key::Held, Key::Held, Key::Switched(focus)]);
-            assert_eq!((input.focus(), input.press(b'x')), (focus, to(focus, b"x")));
-        }
-    }
-
-    #[test]
-    fn fewer_switch_keys_are_passed_on_with_the_next_key() {
-        let mut input = Input::new(1, Focus::Hypervisor);
-        assert_eq!([1, b'a'].map(|key| input.press(key)), [Key::Held, to(Focus::Hypervisor, b"\x01a")]);
-        assert_eq!([1, 1, b'b'].map(|key| input.press(key))[2], to(Focus::Hypervisor, b"\x01\x01b"));
-        assert_eq!(input.press(b'c'), to(Focus::Hypervisor, b"c"));
-    }
-
-    #[test]
-    fn without_guests_the_keyboard_stays() {
-        let mut input = Input::new(0, Focus::Hypervisor);
-        assert_eq!([1, 1, 1].map(|key| input.press(key))[2], Key::Switched(Focus::Hypervisor));
-    }
-
-    #[test]
-    fn the_keyboard_can_be_taken_from_a_guest() {
-        let mut input = Input::new(1, Focus::Guest(usize::MAX));
-        assert_eq!([1, 1, 1].map(|key| input.press(key))[2], Key::Switched(Focus::Hypervisor));
-        input.give(Focus::Guest(0));
-        assert_eq!(input.press(b'x'), to(Focus::Guest(0), b"x"));
-    }
-
-    proptest! {
-        /// No key is lost but the ones that switch.
-        #[test]
-        fn keys_arrive_in_order(keys in prop::collection::vec(0u8..3, 0..60)) {
-            let mut input = Input::new(3, Focus::Hypervisor);
-            let mut arrived = Vec::new();
-            for &key in &keys {
-                match input.press(key) {
-                    Key::Held => (),
-                    Key::To(_, keys) => arrived.extend(keys),
-                    Key::Switched(_) => arrived.extend([1; 3]),
-                }
-            }
-            prop_assert!(keys.starts_with(&arrived) && keys.len() - arrived.len() < 3);
-        }
-    }
-}
+mod tests;

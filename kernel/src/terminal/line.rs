@@ -1,6 +1,5 @@
 //! A line that somebody types: what is in it, and what is to be seen of it.
 
-use crate::terminal::escape::Escapes;
 use arrayvec::ArrayString;
 
 /// Characters that a line has at most: any command is shorter.
@@ -34,7 +33,6 @@ pub enum Edit {
 /// The line.
 #[derive(Debug)]
 pub struct Line {
-    escapes: Escapes,
     text: ArrayString<ROOM>,
     /// Whether something was left out at the end.
     is_cut: bool,
@@ -51,7 +49,7 @@ impl Default for Line {
 impl Line {
     /// An empty line.
     pub const fn new() -> Self {
-        Self { escapes: Escapes::new(), text: ArrayString::new_const(), is_cut: false, is_returned: false }
+        Self { text: ArrayString::new_const(), is_cut: false, is_returned: false }
     }
 
     /// What is in it.
@@ -65,9 +63,8 @@ impl Line {
         self.is_cut = false;
     }
 
-    /// Takes a key that arrives at the time `now`, in nanoseconds.
-    pub fn press(&mut self, key: u8, now: u64) -> Edit {
-        let Some(key) = self.escapes.text(key, now) else { return Edit::Nothing };
+    /// Takes a key.
+    pub fn press(&mut self, key: u8) -> Edit {
         let follows_return = core::mem::replace(&mut self.is_returned, key == b'\r');
         match key {
             b'\n' if follows_return => Edit::Nothing,
@@ -112,7 +109,7 @@ mod tests {
         let mut line = Line::new();
         let (mut lines, mut seen) = (Vec::new(), String::new());
         for key in keys.bytes() {
-            match line.press(key, 0) {
+            match line.press(key) {
                 Edit::Nothing => (),
                 Edit::Added(character) => seen.push(character),
                 Edit::Erased(count) => seen.truncate(seen.len() - count),

@@ -124,6 +124,21 @@ fn letters_and_answers_of_a_terminal_reset_no_guest() {
     assert!(!outcome.console.contains("lacuna: domU1: reset"), "an answer reset the guest");
 }
 
+#[test]
+fn answers_of_a_terminal_between_the_presses_do_not_keep_the_keyboard() {
+    let mut running = echo();
+    for key in NEXT_KEYBOARD.chars() {
+        running.send(&format!("\x1b[24;80R{key}"));
+    }
+    running.expect("lacuna: keyboard: hypervisor");
+    // An answer to what the guest asked before, in two pieces.
+    running.send("\x1b]l\x01\x01\x01");
+    running.send("quit\r\x1b\\memory\r");
+    running.expect("memory\r\nlacuna: 16.0 MiB");
+    running.send("quit\r");
+    running.finish().expect_quiet_end();
+}
+
 /// More than a guest's UART and the hypervisor have room for together.
 const FLOOD: usize = 10_000;
 

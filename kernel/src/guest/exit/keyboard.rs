@@ -93,7 +93,7 @@ impl Vcpu<'_> {
     pub(super) fn keys(&mut self, frame: &GuestFrame) -> Next {
         let mut typing = TYPING.lock();
         while let Some(key) = console::key() {
-            match typing.input.press(key) {
+            match typing.input.press(key, cpu::nanoseconds(cpu::ticks())) {
                 Key::Held => (),
                 Key::Switched(focus) => self.switch(&mut typing, focus),
                 Key::To(Focus::Guest(_), keys) => {
@@ -156,7 +156,7 @@ impl Vcpu<'_> {
 
     /// Does what a key means at the hypervisor's prompt: little before Enter.
     fn edit(&mut self, line: &mut Line, frame: &GuestFrame, key: u8) -> Next {
-        match line.press(key, cpu::nanoseconds(cpu::ticks())) {
+        match line.press(key) {
             Edit::Nothing => return Next::Resume,
             Edit::Added(character) => console::prompt(line.text(), character.encode_utf8(&mut [0; 4])),
             Edit::Erased(count) => console::prompt(line.text(), &"\x08 \x08".repeat(count)),

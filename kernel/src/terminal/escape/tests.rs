@@ -1,4 +1,6 @@
 use super::{Escapes, SILENCE};
+use crate::terminal::Focus;
+use crate::terminal::input::{Input, Key};
 use crate::terminal::line::{Edit, Line};
 use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -81,6 +83,7 @@ fn payload() -> impl Strategy<Value = String> {
             Just("reset\r".into()),
             Just("\rquit\n".into()),
             Just("\x03\x15reset\r".into()),
+            Just("\x01\x01\x01quit\r".into()),
             Just("\x1b[A\x1bc".into()),
             "[ -\\[\\]-~\\x00-\\x06\\x08-\\x1a\u{a0}-\u{2ff}]{0,8}",
         ],
@@ -118,11 +121,11 @@ proptest! {
     /// Whatever a terminal answers, in whatever pieces it arrives, there is no text in it, so it is no command.
     #[test]
     fn no_answer_is_a_command(answers in prop::collection::vec(answer(), 0..8), gap in 0..SILENCE) {
-        let mut line = Line::new();
+        let mut input = Input::new(1, Focus::Hypervisor);
         for (index, key) in answers.concat().into_iter().enumerate() {
-            prop_assert_eq!(line.press(key, index as u64 * gap), Edit::Nothing);
+            prop_assert_eq!(input.press(key, index as u64 * gap), Key::Held);
         }
-        prop_assert_eq!(line.text(), "");
+        prop_assert_eq!(input.focus(), Focus::Hypervisor);
     }
 
     /// The same at any pace, where the answers have no line ends in them, as those of today's terminals have not.
@@ -131,11 +134,13 @@ proptest! {
         answers in prop::collection::vec(answer(), 0..8),
         gaps in prop::collection::vec(0..3 * SILENCE, 1..20),
     ) {
-        let (mut line, mut now) = (Line::new(), 0);
+        let (mut input, mut line, mut now) = (Input::new(0, Focus::Hypervisor), Line::new(), 0);
         let keys = answers.concat().into_iter().filter(|key| !matches!(key, b'\r' | b'\n'));
         for (key, gap) in keys.zip(gaps.iter().cycle()) {
             now += gap;
-            prop_assert!(!matches!(line.press(key, now), Edit::Entered(_)));
+            if let Key::To(_, keys) = input.press(key, now) {
+                prop_assert!(!keys.into_iter().any(|key| matches!(line.press(key), Edit::Entered(_))));
+            }
         }
     }
 
