@@ -12,9 +12,12 @@ IMAGE = target/image/lacuna-$(VARIANT)
 
 # The features of each.
 FEATURES_mmu := mmu selftest semihosting
-FEATURES_mmu-virt := mmu selftest board-virt
 FEATURES_mpu := mpu pmsa-emulation selftest semihosting
 FEATURES_mpu-fvp-baser := mpu selftest semihosting board-fvp-baser
+
+# Boards whose early UART an image can have.
+UART_BOARDS := virt versal zcu102 imx8mp-evk imx93-evk ls1028a-rdb jetson-tx2 odroid-n2 raspi3b raspi4b rock-5b
+$(foreach board,$(UART_BOARDS),$(eval FEATURES_mmu-$(board) := mmu selftest board-$(board)))
 
 # Where a board loads an ELF file, and the device tree to hold that against; elsewhere the image goes wherever it is put.
 PLACE_mpu-fvp-baser := --base 0x200000 --dtb target/image/fvp-baser.dtb
@@ -65,7 +68,7 @@ XEN := target/guest/xen
 
 # $(call build_variant,VARIANT): builds the image of one of the variants above.
 build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error there is no image for $(1); \
-    there are BACKEND=mmu, BACKEND=mmu BOARD=virt, BACKEND=mpu, BACKEND=mpu BOARD=fvp-baser)),$(PLACE_$(1)))
+    there are BACKEND=mmu, the same with BOARD= one of $(UART_BOARDS), BACKEND=mpu, BACKEND=mpu BOARD=fvp-baser)),$(PLACE_$(1)))
 
 # Everything but help and clean needs the tools. The file that names the compiler is asked for before any target is made,
 # which runs scripts/setup; that takes no time when nothing is missing.
@@ -97,6 +100,7 @@ demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a 
 test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/guest/init.cpio.gz ## Run the host tests, then boot every image on every machine and judge it
 	@$(call build_variant,mmu)
 	@$(call build_variant,mmu-virt)
+	@$(call build_variant,mmu-zcu102)
 	@$(call build_variant,mpu)
 	@$(call build_variant,mpu-fvp-baser)
 	@mkdir -p $(dir $(TEST_LOG))
@@ -104,6 +108,7 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
 	   LACUNA_MPU_IMAGE=$(abspath target/image/lacuna-mpu.img) \
 	   LACUNA_IMAGE=$(abspath target/image/lacuna-mmu.img) LACUNA_BOARD_IMAGE=$(abspath target/image/lacuna-mmu-virt.img) \
+	   LACUNA_ZCU102_IMAGE=$(abspath target/image/lacuna-mmu-zcu102.img) \
 	   LACUNA_GUEST=$(abspath $(GUEST)) LACUNA_LINUX=$(abspath target/guest/Image) LACUNA_INITRD=$(abspath target/guest/init.cpio.gz) \
 	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
 	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests && \

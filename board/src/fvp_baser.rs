@@ -3,7 +3,7 @@
 //! The image is the first software to run. EL2 is the highest exception level, and Secure; there is no EL3, so no SMC and
 //! no PSCI; the UART is as reset left it, and CNTFRQ_EL0 may be 0.
 
-use crate::{Board, Firmware, RegisterWrite, Start, pl011};
+use crate::{Board, EarlyUart, Firmware, RegisterWrite, Start, pl011};
 
 const UART: u64 = 0x9c09_0000;
 
@@ -13,7 +13,7 @@ const UART_HZ: u32 = 24_000_000;
 /// The machine.
 pub const BOARD: Board = Board {
     name: "fvp-baser",
-    early_uart: Some(UART),
+    early_uart: Some(EarlyUart::pl011(UART)),
     early_uart_setup: &SETUP,
     // The frequency that Zephyr's port to this model uses.
     counter_hz: Some(100_000_000),

@@ -9,28 +9,23 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(any(
-    all(feature = "virt", feature = "versal"),
-    all(feature = "virt", feature = "fvp-baser"),
-    all(feature = "versal", feature = "fvp-baser")
-))]
-compile_error!("an image is built for one board at most: choose feature `virt`, `versal` or `fvp-baser`");
-
+mod early_uart;
 mod fvp_baser;
 mod pl011;
 #[cfg(all(feature = "pmsa-emulation", any(test, target_os = "none")))]
 pub mod pmsa;
-mod versal;
+mod uart_only;
 mod virt;
+
+pub use early_uart::{EarlyUart, Room, Width};
 
 /// What is known of a board.
 #[derive(Debug)]
 pub struct Board {
     /// The board's name, as in the feature that chooses it.
     pub name: &'static str,
-    /// Physical address of a UART whose first register sends the byte that is written to it (PL011 and alike), set up by
-    /// the board's firmware or by `early_uart_setup`.
-    pub early_uart: Option<u64>,
+    /// A UART that the board's firmware or `early_uart_setup` sets up.
+    pub early_uart: Option<EarlyUart>,
     /// What the early UART needs before its first byte. Empty if firmware has set it up.
     pub early_uart_setup: &'static [RegisterWrite],
     /// Frequency of the system counter in Hz, to be written to CNTFRQ_EL0 if that is 0. `None` where firmware sets it.
@@ -99,15 +94,37 @@ pub enum Firmware {
 struct Aligned<T>(T);
 
 /// The board that this image is built for.
-pub const BOARD: Board = if cfg!(feature = "virt") {
-    virt::BOARD
-} else if cfg!(feature = "versal") {
-    versal::BOARD
-} else if cfg!(feature = "fvp-baser") {
-    fvp_baser::BOARD
-} else {
-    Board::ANY
-};
+pub const BOARD: Board = chosen();
+
+/// The board whose feature is on.
+const fn chosen() -> Board {
+    let mut chosen = Board::ANY;
+    let mut count = 0;
+    macro_rules! choose {
+        ($($feature:literal: $board:expr,)*) => {
+            $(if cfg!(feature = $feature) {
+                chosen = $board;
+                count += 1;
+            })*
+        };
+    }
+    choose! {
+        "fvp-baser": fvp_baser::BOARD,
+        "imx8mp-evk": uart_only::IMX8MP_EVK,
+        "imx93-evk": uart_only::IMX93_EVK,
+        "jetson-tx2": uart_only::JETSON_TX2,
+        "ls1028a-rdb": uart_only::LS1028A_RDB,
+        "odroid-n2": uart_only::ODROID_N2,
+        "raspi3b": uart_only::RASPI3B,
+        "raspi4b": uart_only::RASPI4B,
+        "rock-5b": uart_only::ROCK_5B,
+        "versal": uart_only::VERSAL,
+        "virt": virt::BOARD,
+        "zcu102": uart_only::ZCU102,
+    }
+    assert!(count <= 1, "an image is built for one board at most");
+    chosen
+}
 
 /// Physical addresses at which a loader may have left a device tree without saying so.
 ///

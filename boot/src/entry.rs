@@ -4,22 +4,49 @@ use crate::Layout;
 use core::arch::global_asm;
 use core::ptr::addr_of;
 use lacuna_board::{BOARD, RegisterWrite, Start};
+#[cfg(feature = "early-uart")]
+use lacuna_board::{EarlyUart, Room, Width};
 
-// One letter per stage on the board's UART, where the board is known before its device tree is read. Uses x0 and x1.
+// One letter per stage on the board's UART, where the board is known before its device tree is read. It waits for room,
+// but not for ever. Uses x0 to x2.
 #[cfg(feature = "early-uart")]
 global_asm!(
     ".macro stage letter",
-    "mov x1, {uart} & 0xffff",
-    "movk x1, ({uart} >> 16) & 0xffff, lsl #16",
-    "movk x1, ({uart} >> 32) & 0xffff, lsl #32",
+    "mov_q x1, {status}",
+    "mov w2, #0xffff",
+    ".if {bytes}",
+    "8: ldrb w0, [x1]",
+    ".else",
+    "8: ldr w0, [x1]",
+    ".endif",
+    ".if {is_set}",
+    "tbnz w0, #{bit}, 9f",
+    ".else",
+    "tbz w0, #{bit}, 9f",
+    ".endif",
+    "subs w2, w2, #1",
+    "b.ne 8b",
+    "9: mov_q x1, {transmit}",
     "mov w0, #\\letter",
+    ".if {bytes}",
+    "strb w0, [x1]",
+    ".else",
     "str w0, [x1]",
+    ".endif",
     ".endm",
-    uart = const match BOARD.early_uart {
-        Some(address) => address,
-        None => panic!("feature early-uart needs a board that names its UART"),
+    transmit = const UART.transmit(),
+    status = const UART.status(),
+    bytes = const matches!(UART.width(), Width::Byte) as u32,
+    is_set = const matches!(UART.room(), Room::Set(_)) as u32,
+    bit = const match UART.room() {
+        Room::Set(bit) | Room::Clear(bit) => bit,
     },
 );
+#[cfg(feature = "early-uart")]
+const UART: EarlyUart = match BOARD.early_uart {
+    Some(uart) => uart,
+    None => panic!("feature early-uart needs a board that names its UART"),
+};
 #[cfg(not(feature = "early-uart"))]
 global_asm!(".macro stage letter", ".endm");
 
@@ -105,6 +132,9 @@ global_asm!(
     ".macro mov_q register, value",
     "mov \\register, #(\\value & 0xffff)",
     "movk \\register, #((\\value >> 16) & 0xffff), lsl #16",
+    ".if (\\value >> 32)",
+    "movk \\register, #((\\value >> 32) & 0xffff), lsl #32",
+    ".endif",
     ".endm",
 );
 

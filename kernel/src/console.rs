@@ -8,7 +8,7 @@ use crate::devtree::{Console, Device};
 use crate::terminal::Focus;
 use crate::terminal::output::{Output, RESTORE, Speaker};
 pub use crate::uart::Keyboard;
-use crate::uart::{self, Dcc, DebugChannel, Mmio, Uart};
+use crate::uart::{self, Dcc, DebugChannel, Full, Mmio, Uart};
 use crate::vmap::{Vmap, VmapError};
 use aarch64_cpu::asm::barrier;
 use alloc::boxed::Box;
@@ -43,9 +43,11 @@ struct Logger;
 /// A UART that bytes go into, whether or not it has room.
 struct Wire {
     uart: Box<dyn Uart>,
-    /// Whether the last byte was lost, so that the next one is not waited for as long.
-    stuck: AtomicBool,
+    patience: Patience,
 }
+
+/// Whether the last byte was lost, so that the next one is not waited for as long.
+struct Patience(AtomicBool);
 
 /// A UART, and who printed on it last.
 struct Port {
@@ -107,7 +109,7 @@ fn open(uart: Box<dyn Uart>) -> Result<(), Fault> {
     };
     // SAFETY: the closure owns nothing, and a driver's start holds nothing; a device that faults is not used again.
     unsafe { fixup::catch(start) }?;
-    let wire = Box::leak(Box::new(Wire { uart, stuck: AtomicBool::new(false) }));
+    let wire = Box::leak(Box::new(Wire { uart, patience: Patience::new() }));
     WIRE.store(wire, Ordering::Release);
     *CONSOLE.lock() = Some(Port { wire, output: Output::new() });
     Ok(())
@@ -115,9 +117,20 @@ fn open(uart: Box<dyn Uart>) -> Result<(), Fault> {
 
 impl Wire {
     fn send(&self, byte: u8) {
-        let tries = if self.stuck.load(Ordering::Relaxed) { 1 } else { PATIENCE };
-        let is_sent = (0..tries).any(|_| self.uart.send(byte).inspect_err(|_| core::hint::spin_loop()).is_ok());
-        self.stuck.store(!is_sent, Ordering::Relaxed);
+        self.patience.send(|| self.uart.send(byte));
+    }
+}
+
+impl Patience {
+    const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Sends a byte by `send`, as soon as there is room, unless there never is.
+    fn send(&self, send: impl Fn() -> Result<(), Full>) {
+        let tries = if self.0.load(Ordering::Relaxed) { 1 } else { PATIENCE };
+        let is_sent = (0..tries).any(|_| send().inspect_err(|_| core::hint::spin_loop()).is_ok());
+        self.0.store(!is_sent, Ordering::Relaxed);
     }
 }
 
@@ -274,11 +287,11 @@ fn early(byte: u8) {
 /// Sends a byte to the UART of the board that the image was built for, if it was built for one: to tell a boot stage.
 pub fn letter(byte: u8) {
     #[cfg(feature = "early-uart")]
-    if let Some(address) = lacuna_board::BOARD.early_uart {
-        // SAFETY: the board promises that writing a byte there sends it; the address is mapped as device memory, or
-        // translation and protection are off. The FIFO may be full on a real line: a lost letter is better than a wait
-        // without end.
-        unsafe { (address as *mut u32).write_volatile(byte.into()) };
+    if let Some(uart) = lacuna_board::BOARD.early_uart {
+        static PATIENCE: Patience = Patience::new();
+        // SAFETY: whoever boots the image chose one for this board; the backend maps the UART's page where it is, before it
+        // turns anything on.
+        PATIENCE.send(|| unsafe { uart::send_early(&uart, byte) });
     }
     #[cfg(not(feature = "early-uart"))]
     let _ = byte;

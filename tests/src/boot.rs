@@ -30,6 +30,7 @@ pub(crate) const VARIABLES: [&str; 6] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND
 /// The images that there are, by the variables with their paths.
 const IMAGE: &str = "LACUNA_IMAGE";
 const BOARD_IMAGE: &str = "LACUNA_BOARD_IMAGE";
+const ZCU102_IMAGE: &str = "LACUNA_ZCU102_IMAGE";
 const BENCH_IMAGE: &str = "LACUNA_BENCH_IMAGE";
 const PLAIN_IMAGE: &str = "LACUNA_PLAIN_IMAGE";
 const XEN: &str = "LACUNA_XEN";
@@ -115,6 +116,11 @@ impl Boot {
     /// With the image that was built for `virt` as for hardware: it has an early UART, and no semihosting.
     pub fn board_image(self) -> Self {
         Self { image: BOARD_IMAGE, ..self }
+    }
+
+    /// With the image that was built for ZCU102 as for hardware.
+    pub fn zcu102_image(self) -> Self {
+        Self { image: ZCU102_IMAGE, ..self }
     }
 
     /// With the image that was built for Arm's FVP Base-R: for a CPU with an MPU alone, and a board that QEMU has not.

@@ -65,7 +65,7 @@ fn parts(layout: &Layout) -> impl Iterator<Item = (Span, Attributes)> {
     let span = |start, end| Span { start: PhysAddr::new(start), end: PhysAddr::new(end) };
     let image = image.map(|(part, attributes)| (span(part.start, part.end), attributes));
     let uart = if cfg!(feature = "early-uart") { lacuna_board::BOARD.early_uart } else { None };
-    let page = uart.map(|uart| uart & !(PAGE_SIZE - 1));
+    let page = uart.map(|uart| uart.status() & !(PAGE_SIZE - 1));
     image.into_iter().chain(page.map(|page| (span(page, page + PAGE_SIZE), Attributes::DEVICE)))
 }
 

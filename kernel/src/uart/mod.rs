@@ -8,6 +8,8 @@
 
 mod cadence;
 mod dcc;
+#[cfg(any(test, all(target_os = "none", feature = "early-uart")))]
+mod early;
 mod imx;
 mod lpuart;
 mod meson;
@@ -21,6 +23,8 @@ mod tests;
 pub use dcc::Dcc;
 #[cfg(target_os = "none")]
 pub use dcc::DebugChannel;
+#[cfg(all(target_os = "none", feature = "early-uart"))]
+pub use early::send_early;
 pub use model::{Flavour, Model};
 pub use registers::{Access, Mmio, Order, Registers, Width};
 

@@ -55,6 +55,15 @@ fn keys_arrive_on_imx8mp_evk() {
     running.finish().expect_quiet_end();
 }
 
+/// Letters on a UART that is no PL011, and that nobody has turned on before.
+#[test]
+fn each_stage_has_its_letter_on_zcu102() {
+    let Some(boot) = Boot::board("zcu102") else { return };
+    let outcome = boot.zcu102_image().run();
+    outcome.expect_pass();
+    outcome.expect_line("abcdeflacuna ");
+}
+
 fn tree() -> Tree {
     Tree::new().memory(&[(RAM_START, 2 * GIB)])
 }

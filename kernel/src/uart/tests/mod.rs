@@ -2,8 +2,9 @@
 
 mod devices;
 
-use super::{Access, Dcc, Flavour, Full, Keyboard, Mmio, Model, Order, Registers, Uart, Width, driver};
+use super::{Access, Dcc, Flavour, Full, Keyboard, Mmio, Model, Order, Registers, Uart, Width, driver, early};
 use devices::{Arrived, Device, Fake, Kind};
+use lacuna_board::EarlyUart;
 use std::boxed::Box;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -230,6 +231,51 @@ fn baud_rate_and_line_stay_as_firmware_set_them() {
         let _ = uart.receive();
         uart.listen(Keyboard::Deaf);
         assert_eq!(fake.with(|device| device.line()), before, "{kind:?}");
+    }
+}
+
+/// What the image sends before the driver is there, by what the board's constants say of the UART.
+#[test]
+fn early_bytes_are_sent_in_order_and_a_full_transmitter_loses_none() {
+    for (kind, model, early, shift) in [
+        (Kind::Pl011, Model::Pl011, EarlyUart::pl011(0), 0),
+        (Kind::Ns16550, Model::Ns16550(Flavour::Plain), EarlyUart::ns16550(0, 0, lacuna_board::Width::Byte), 0),
+        (Kind::DesignWare, Model::Ns16550(Flavour::DesignWare), EarlyUart::ns16550(0, 2, lacuna_board::Width::Word), 2),
+        (Kind::Mini, Model::Ns16550(Flavour::Mini), EarlyUart::ns16550(0x40, 2, lacuna_board::Width::Word), 2),
+        (Kind::Cadence, Model::Cadence, EarlyUart::cadence(0), 0),
+        (Kind::Imx, Model::Imx, EarlyUart::imx(0x1000), 0),
+        (Kind::Lpuart32, Model::Lpuart32, EarlyUart::lpuart(0), 0),
+        (Kind::Meson, Model::Meson, EarlyUart::meson(0x3000), 0),
+    ] {
+        // Firmware has started it.
+        let (fake, _) = started(kind, Some(model));
+        let base = if kind == Kind::Mini { 0x40 } else { 0 };
+        let page = Page { fake: Arc::clone(&fake), base, shift };
+        for byte in 0..=255 {
+            while early::send(&early, &page, byte) == Err(Full) {
+                fake.with(Device::transmit_one);
+            }
+        }
+        fake.with(Device::transmit_all);
+        assert_eq!(fake.with(|device| device.sent.clone()), (0..=255).collect::<Vec<u8>>(), "{kind:?}");
+        assert_eq!(fake.with(|device| device.lost), 0, "{kind:?}");
+    }
+}
+
+/// The page that a device lies in, from `base` on, with registers `1 << shift` bytes apart.
+struct Page {
+    fake: Arc<Fake>,
+    base: usize,
+    shift: u32,
+}
+
+impl Registers for Page {
+    fn read(&self, register: usize) -> u32 {
+        self.fake.read((register - self.base) >> self.shift)
+    }
+
+    fn write(&self, register: usize, value: u32) {
+        self.fake.write((register - self.base) >> self.shift, value);
     }
 }
 

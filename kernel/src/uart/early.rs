@@ -1,0 +1,48 @@
+//! The UART of the board that the image was built for: no more of it than `lacuna-board` says.
+
+use super::{Full, Registers};
+use lacuna_board::EarlyUart;
+#[cfg(all(target_os = "none", feature = "early-uart"))]
+use {
+    super::{Access, Mmio, Order, Width},
+    core::ptr::NonNull,
+};
+
+/// Bytes of registers that are mapped: the page with both.
+const PAGE: u64 = 4096;
+
+/// Sends `byte` if there is room; `registers` are the bytes of the UART's page.
+///
+/// # Errors
+///
+/// [`Full`].
+pub(super) fn send(uart: &EarlyUart, registers: &impl Registers, byte: u8) -> Result<(), Full> {
+    let number = |address: u64| (address % PAGE) as usize;
+    if !uart.room().is_in(registers.read(number(uart.status()))) {
+        return Err(Full);
+    }
+    registers.write(number(uart.transmit()), byte.into());
+    Ok(())
+}
+
+/// Sends `byte` on `uart` if there is room.
+///
+/// # Errors
+///
+/// [`Full`].
+///
+/// # Safety
+///
+/// The machine must be the one that the image was built for, and the UART's page mapped where it is, as device memory, or
+/// translation and protection off.
+#[cfg(all(target_os = "none", feature = "early-uart"))]
+pub unsafe fn send_early(uart: &EarlyUart, byte: u8) -> Result<(), Full> {
+    let width = match uart.width() {
+        lacuna_board::Width::Byte => Width::Byte,
+        lacuna_board::Width::Word => Width::Word,
+    };
+    let base = NonNull::new((uart.status() & !(PAGE - 1)) as *mut u8).ok_or(Full)?;
+    let access = Access { width, order: Order::Little, offset: 0, shift: 0 };
+    // SAFETY: the caller promises the UART's page, both of whose registers are aligned and in it, as `EarlyUart` has them.
+    send(uart, &unsafe { Mmio::new(base, access) }, byte)
+}
