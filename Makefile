@@ -24,7 +24,7 @@ PLACE_mpu-fvp-baser := --base 0x200000 --dtb target/image/fvp-baser.dtb
 
 # Handed on to scripts/qemu, which has the other defaults.
 MACHINE := virt
-export MACHINE MEM CPU SMP APPEND
+export MACHINE MEM CPU SMP APPEND QEMU
 
 # Where QEMU puts the image: 2 MiB into the first bank.
 LOAD_virt := 0x40200000
@@ -39,6 +39,9 @@ LOAD_raspi4b := 0x200000
 
 # What `make demo` boots beside the image.
 DEMO := target/guest/demo
+
+# For boots of the image alone: beside a guest it stays off (scripts/qemu).
+run debug: export SEMIHOSTING := on
 
 # Seconds after which `make run` gives up on a guest that does not end.
 TIMEOUT := 120

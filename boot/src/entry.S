@@ -6,6 +6,7 @@
 // macros of entry.rs, which are empty for other boards.
 //
 // x19: device tree   x20: exception level of entry   x21: counter at entry   x22: address the image was loaded at
+// x23: whether semihosting answers, in an image that would use it
 
     .section .head.text, "ax"
     .global _start
@@ -28,6 +29,7 @@ entry:
     mrs     x20, CurrentEL
     lsr     x20, x20, #2                // CurrentEL.EL is bits [3:2] (DDI 0487, C5.2.1)
     adrp    x22, __image_start
+    msr     tpidr_el0, xzr              // no exception is expected
     adr     x0, early_vectors
     cmp     x20, #2
     b.eq    at_el2
@@ -76,6 +78,7 @@ at_el2:
     mrs     x21, cntpct_el0
 
 prepare:
+    probe_semihosting
     set_up_uart
     stage   'a'
     // Lines that the loader left dirty over BSS, stacks and pool could be evicted onto what is written from here on.
@@ -90,7 +93,8 @@ prepare:
     b.hs    2f
     stp     xzr, xzr, [x0], #16
     b       1b
-2:  stage   'b'
+2:  keep_semihosting
+    stage   'b'
 
     // Static PIE: every relocation is "load address + addend" (R_AARCH64_RELATIVE, ELF for the Arm 64-bit Architecture).
     adrp    x0, __rela_start

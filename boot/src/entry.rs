@@ -3,6 +3,8 @@
 use crate::Layout;
 use core::arch::global_asm;
 use core::ptr::addr_of;
+#[cfg(feature = "semihosting")]
+use core::sync::atomic::{AtomicBool, Ordering};
 use lacuna_board::{BOARD, RegisterWrite, Start};
 #[cfg(feature = "early-uart")]
 use lacuna_board::{EarlyUart, Room, Width};
@@ -110,17 +112,63 @@ global_asm!(
     },
 );
 
-// Ends the machine with a failing status from where no Rust can run. Without semihosting there is no way that works on
-// every machine: the CPU stops, and the last stage's letter tells where.
+/// Whether semihosting answers: stored by the entry code, once, before any Rust runs.
+#[cfg(feature = "semihosting")]
+static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
+
+// A semihosting call where nobody may answer. HLT is UNDEFINED then, and `early_vectors`, which are in use, lead to where
+// TPIDR_EL0 says: behind the call, with x2 = 0 instead of 1. Uses x0 to x2.
+#[cfg(feature = "semihosting")]
+global_asm!(
+    ".macro call_semihosting operation, block",
+    "adr x0, 8f",
+    "msr tpidr_el0, x0",
+    "mov w0, #\\operation",
+    "adr x1, \\block",
+    "hlt #0xf000",
+    "mov x2, #1",
+    "b 9f",
+    "8: mov x2, #0",
+    "9: msr tpidr_el0, xzr",
+    ".endm",
+);
+
+// Finds out whether semihosting answers, and has it in x23, by a call that changes nothing: SYS_ISERROR of 0 (Semihosting
+// for AArch32 and AArch64). Uses x0 to x2.
+#[cfg(feature = "semihosting")]
+global_asm!(
+    ".macro probe_semihosting",
+    "call_semihosting 0x08, no_error",
+    "mov x23, x2",
+    ".endm",
+    // Keeps what was found. Uses x0.
+    ".macro keep_semihosting",
+    "adrp x0, {answers}",
+    "strb w23, [x0, :lo12:{answers}]",
+    ".endm",
+    answers = sym SEMIHOSTING,
+);
+#[cfg(not(feature = "semihosting"))]
+global_asm!(".macro probe_semihosting", ".endm", ".macro keep_semihosting", ".endm");
+
+// Where `early_vectors` lead: to code that expects the exception, which goes on with the PSTATE that it had but for the
+// flags of memory access, none of which matters at EL2 or with the MMU off; or else to the end. Uses x0.
+#[cfg(feature = "semihosting")]
+global_asm!(".macro recover_early", "mrs x0, tpidr_el0", "cbz x0, dead", "br x0", ".endm");
+#[cfg(not(feature = "semihosting"))]
+global_asm!(".macro recover_early", ".endm");
+
+// Ends the machine with a failing status from where no Rust can run, if semihosting answers. Else there is no way that
+// works on every machine: the CPU stops, and the last stage's letter tells where.
 #[cfg(feature = "semihosting")]
 global_asm!(
     ".macro end_machine",
-    "mov w0, #0x20", // SYS_EXIT_EXTENDED (Semihosting for AArch32 and AArch64, 6.8)
-    "adr x1, 2f",
-    "hlt #0xf000",
+    "call_semihosting 0x20, failure", // SYS_EXIT_EXTENDED (as above, 6.8)
     "b 1f",
     ".balign 8",
-    "2: .quad 0x20026, 1", // ADP_Stopped_ApplicationExit, status 1
+    "no_error: .quad 0",
+    "failure: .quad 0x20026, 1", // ADP_Stopped_ApplicationExit, status 1
+    "1:",
     ".endm",
 );
 #[cfg(not(feature = "semihosting"))]
@@ -195,6 +243,15 @@ pub fn is_leaving_guest(elr: u64) -> bool {
         static serror_window_end: u8;
     }
     (addr_of!(serror_window) as u64..=addr_of!(serror_window_end) as u64).contains(&elr)
+}
+
+/// Whether semihosting answers, as far as this image would use it: the entry code asked once, and took the exception that
+/// comes of it where nobody answers.
+pub fn semihosting_answers() -> bool {
+    #[cfg(feature = "semihosting")]
+    return SEMIHOSTING.load(Ordering::Relaxed);
+    #[cfg(not(feature = "semihosting"))]
+    false
 }
 
 /// Where the linker script put the parts of the image, at the address it was loaded at.

@@ -81,6 +81,6 @@ impl Layout {
 }
 
 #[cfg(target_os = "none")]
-pub use entry::{invalidate_image, layout};
+pub use entry::{invalidate_image, layout, semihosting_answers};
 #[cfg(all(target_os = "none", feature = "guests"))]
 pub use entry::{is_leaving_guest, run_guest};

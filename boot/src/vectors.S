@@ -248,15 +248,17 @@ serror_window_end:
     ret
 .endif
 
-// Before relocation no Rust can run. Whatever happens then, and whatever happens at EL1, ends here.
+// Before relocation no Rust can run. Whatever happens then, and whatever happens at EL1, ends here, unless it is expected.
     .balign 0x800
 early_vectors:
     .rept 16
     .balign 0x80
-    b       dead
+    b       early_exception
     .endr
 
     .balign 0x80
+early_exception:
+    recover_early
     .global dead
 dead:
     stage   '!'

@@ -4,6 +4,7 @@
 //! exceptions print through, whatever state everything else is in.
 
 use crate::arch::aarch64::fixup::{self, Fault};
+use crate::arch::aarch64::semihosting;
 use crate::devtree::{Console, Device};
 use crate::terminal::Focus;
 use crate::terminal::output::{Output, RESTORE, Speaker};
@@ -92,7 +93,8 @@ pub fn start(vmap: &'static Vmap, console: Option<&Console>) -> Result<(), Conso
         };
         open(uart).map_err(|fault| ConsoleError::Silent(node(), fault))
     });
-    let is_mute = WIRE.load(Ordering::Relaxed).is_null() && !cfg!(any(feature = "semihosting", feature = "early-uart"));
+    let has_other = cfg!(feature = "early-uart") || semihosting::answers();
+    let is_mute = WIRE.load(Ordering::Relaxed).is_null() && !has_other;
     if is_mute {
         // Where that faults, too, there is nobody to be told.
         let _ = open(Box::new(Dcc(DebugChannel)));
@@ -243,8 +245,7 @@ pub fn key() -> Option<u8> {
 
 /// The console for the last words: no lock, no allocation, usable before there is a console at all.
 ///
-/// Then it prints on the board's early UART if the image was built for a board, and through semihosting if that is
-/// built in.
+/// Then it prints through semihosting if that answers, else on the board's early UART if the image was built for a board.
 pub struct Emergency;
 
 impl Write for Emergency {
@@ -275,13 +276,14 @@ impl Write for Emergency {
     }
 }
 
-/// Sends a byte where it may be seen before the console is there: to whoever listens to semihosting, who is certain to be
-/// there, else to the board's UART, which may be another one than that of the machine that the image runs on.
+/// Sends a byte where it may be seen before the console is there: to whoever answers semihosting, else to the board's UART,
+/// which may be another one than that of the machine that the image runs on.
 fn early(byte: u8) {
-    #[cfg(feature = "semihosting")]
-    semihosting::sys::arm_compat::sys_writec(byte);
-    #[cfg(not(feature = "semihosting"))]
-    letter(byte);
+    if semihosting::answers() {
+        semihosting::write(byte);
+    } else {
+        letter(byte);
+    }
 }
 
 /// Sends a byte to the UART of the board that the image was built for, if it was built for one: to tell a boot stage.

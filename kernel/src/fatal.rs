@@ -1,4 +1,7 @@
-//! The end of a run that cannot go on: one line that says why, and a failing status.
+//! The end of a run, and of one that cannot go on: one line that says why, and a failing status.
+//!
+//! PSCI SYSTEM_OFF has no exit status, so [`finish`] says on the console how the run went: on the last line, which no guest
+//! can print, since none runs any more.
 //!
 //! A fatal error is somebody else's: a device tree that contradicts itself, a machine with too little memory. A panic is a
 //! bug of ours, and prints where. Neither takes a lock or allocates.
@@ -27,7 +30,18 @@ macro_rules! fatal {
 pub fn end(what: fmt::Arguments<'_>) -> ! {
     // A failure to print can be told to nobody.
     let _ = writeln!(Emergency, "lacuna: fatal: {what}");
-    power::end(Outcome::Failure)
+    finish(Outcome::Failure)
+}
+
+/// Prints how the run went, as `lacuna: end: success` or `lacuna: end: failure`, and ends the machine.
+pub fn finish(outcome: Outcome) -> ! {
+    let outcome_in_words = match outcome {
+        Outcome::Success => "success",
+        Outcome::Failure => "failure",
+    };
+    // A failure to print can be told to nobody.
+    let _ = writeln!(Emergency, "lacuna: end: {outcome_in_words}");
+    power::end(outcome)
 }
 
 /// Whether a panic is being reported, so that another one in the middle of it ends the machine at once.
@@ -57,5 +71,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         asm!("adr {}, .", "mov {}, x29", out(reg) here, out(reg) frame, options(nomem, nostack, preserves_flags))
     };
     backtrace::print(&mut Emergency, here, 0, frame);
-    power::end(Outcome::Failure)
+    finish(Outcome::Failure)
 }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use lacuna::arch::aarch64::{cpu, exceptions, power, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::console;
-use lacuna::devtree::FactsError;
+use lacuna::devtree::{Facts, FactsError};
 use lacuna::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::frametable::table::FrameTable;
 use lacuna::heap::HEAP;
@@ -30,7 +30,7 @@ use thiserror::Error;
 #[unsafe(no_mangle)]
 extern "C" fn lacuna_main(device_tree: u64, level: u64, ticks: u64) -> ! {
     match boot(device_tree, level, ticks) {
-        Ok(outcome) => power::end(outcome),
+        Ok(outcome) => fatal::finish(outcome),
         Err(error) => fatal!("{error}"),
     }
 }
@@ -78,13 +78,16 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     // SAFETY: nothing beside the image is in use.
     let pool = unsafe { start::early_pool(vmap, &HEAP, &layout, &tree, limit.address()) };
     let blob = tree.check()?;
-    let mut facts = blob.facts()?;
+    let mut facts = Facts::default();
+    let read = blob.read(&mut facts);
+    // Whatever is wrong from here on can be told on the console, and the machine can end.
     facts.psci.inspect(|conduit| power::set_conduit(*conduit));
+    let console = console::start(vmap, facts.console.as_ref());
+    read?;
     console::letter(b'f');
     clock.lap("device tree");
 
     let (options, ignored) = Options::parse(facts.bootargs.unwrap_or_default());
-    let console = console::start(vmap, facts.console.as_ref());
     console::set_level(options.log_level);
     exceptions::unmask_serror();
     report::warnings(&facts.warnings);

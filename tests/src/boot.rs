@@ -25,7 +25,7 @@ const STUB_ADDRESS: u64 = RAM_START + 0x400_0000;
 pub const TREE_ADDRESS: u64 = RAM_START + 0x600_0000;
 
 /// The variables of `scripts/qemu`. What make handed on is not for the tests.
-pub(crate) const VARIABLES: [&str; 6] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND", "CONSOLE"];
+pub(crate) const VARIABLES: [&str; 7] = ["MACHINE", "MEM", "CPU", "SMP", "APPEND", "CONSOLE", "SEMIHOSTING"];
 
 /// The images that there are, by the variables with their paths.
 const IMAGE: &str = "LACUNA_IMAGE";
@@ -46,8 +46,17 @@ pub struct Boot {
     variables: Vec<(&'static str, String)>,
     options: Vec<OsString>,
     guests: Vec<Guest>,
+    semihosting: Semihosting,
     loader: Loader,
     limit: Duration,
+}
+
+/// Whether QEMU is to answer semihosting calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Semihosting {
+    /// Unless there is a guest, which it would answer too.
+    Allowed,
+    Off,
 }
 
 #[derive(Debug)]
@@ -66,7 +75,8 @@ impl Boot {
     fn on(machine: &str, loader: Loader) -> Self {
         let variables = vec![("MACHINE", machine.into())];
         let limit = Duration::from_secs(30);
-        Self { image: IMAGE, sabotage: vec![], variables, options: vec![], guests: vec![], loader, limit }
+        let semihosting = Semihosting::Allowed;
+        Self { image: IMAGE, sabotage: vec![], variables, options: vec![], guests: vec![], semihosting, loader, limit }
     }
 
     /// On `virt` with its own device tree.
@@ -115,7 +125,7 @@ impl Boot {
 
     /// With the image that was built for `virt` as for hardware: it has an early UART, and no semihosting.
     pub fn board_image(self) -> Self {
-        Self { image: BOARD_IMAGE, ..self }
+        Self { image: BOARD_IMAGE, ..self }.without_semihosting()
     }
 
     /// With the image that was built for ZCU102 as for hardware.
@@ -149,10 +159,20 @@ impl Boot {
         Self { image: XEN, ..self }
     }
 
-    /// With the image for an MPU, and `options` for the emulation of one.
+    /// With the image for an MPU, of which the emulation is the one that it chooses.
+    pub fn default_mpu_image(self) -> Self {
+        Self { image: MPU_IMAGE, ..self }
+    }
+
+    /// With the image for an MPU, and `options` for the emulation of one. They come by semihosting, so there can be no guest.
     pub fn mpu_image(self, options: &str) -> Self {
         let config = format!("enable=on,target=native,arg=lacuna,arg={options}");
-        Self { image: MPU_IMAGE, ..self }.option("-semihosting-config", &config)
+        self.default_mpu_image().option("-semihosting-config", &config)
+    }
+
+    /// With nobody who answers semihosting calls, as it always is beside a guest: the status comes from the last line.
+    pub fn without_semihosting(self) -> Self {
+        Self { semihosting: Semihosting::Off, ..self }
     }
 
     /// With as much RAM, in QEMU's notation: `128M`.
@@ -222,6 +242,8 @@ impl Boot {
             command.env_remove(variable);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let is_alone = self.guests.is_empty() && self.semihosting == Semihosting::Allowed;
+        command.env("SEMIHOSTING", if is_alone { "on" } else { "off" });
         match &self.loader {
             Loader::Qemu => {
                 command.arg(&image);

@@ -7,7 +7,7 @@
 //!
 //! This knows nothing of who programs the MPU. What it models, and what it does not, is in `docs/pmsa-emulation.md`.
 //!
-//! Relies on: one CPU, HCR_EL2.E2H = 0, semihosting, and exceptions from EL2 that are handled at EL2.
+//! Relies on: one CPU, HCR_EL2.E2H = 0, and exceptions from EL2 that are handled at EL2.
 
 mod cpu;
 mod decode;

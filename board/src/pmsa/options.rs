@@ -1,7 +1,7 @@
 //! The MPU that whoever starts the machine asks for.
 //!
-//! The options are words of the semihosting command line. QEMU hands on what follows each `arg=` in
-//! `-semihosting-config`, or what `-kernel` and `-append` say if there is none.
+//! The options are words of the semihosting command line, where semihosting answers. QEMU hands on what follows each `arg=`
+//! in `-semihosting-config`, or what `-kernel` and `-append` say if there is none.
 
 use super::registers::RegionCount;
 use super::stepping::Timing;

@@ -6,14 +6,10 @@ use super::mirror::Full;
 use super::options::{OptionError, Options};
 use super::this_cpu::{self, ThisCpu};
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Translation tables: enough for the image and a dozen places far from it and from each other.
 const TABLES: usize = 32;
-
-/// Bytes of the semihosting command line that are looked at.
-const COMMAND_LINE_BYTES: usize = 2048;
 
 static MPU: Mpu = Mpu(UnsafeCell::new(Emulator::new()));
 
@@ -31,9 +27,6 @@ pub enum InitError {
     /// The MPU that is asked for cannot be.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// The command line is too long to look for options in it.
-    #[error("the semihosting command line cannot be read, or is longer than {COMMAND_LINE_BYTES} bytes")]
-    CommandLine,
     /// The image is too large.
     #[error("{TABLES} translation tables are too few to mirror an image at {start:#x} of {bytes} bytes")]
     Image {
@@ -47,6 +40,7 @@ pub enum InitError {
 /// Resets the MPU: from here on [`handle`] knows its registers, and SCTLR_EL2.M turns it on.
 ///
 /// `image` is the memory that exceptions need before the first fault can be answered: vectors, code, data and stacks.
+/// `words` may have options, which say what MPU it is.
 ///
 /// # Errors
 ///
@@ -57,10 +51,8 @@ pub enum InitError {
 /// - To be called once, on the only CPU, at EL2 with the MMU and the caches off.
 /// - Nobody else may write TTBR0_EL2 or TCR_EL2, or clear SCTLR_EL2.M once it is set.
 /// - Each call of [`handle`] must come from the handler of an exception from EL2 that was taken outside of this module.
-pub unsafe fn init(image: Range<u64>) -> Result<(), InitError> {
-    let mut buffer = [const { MaybeUninit::uninit() }; COMMAND_LINE_BYTES];
-    let line = this_cpu::command_line(&mut buffer).ok_or(InitError::CommandLine)?;
-    let options = Options::parse(line)?;
+pub unsafe fn init(image: Range<u64>, words: &[u8]) -> Result<(), InitError> {
+    let options = Options::parse(words)?;
     // SAFETY: nobody else refers to it: `handle` is not running, as the caller promises.
     let mpu = unsafe { &mut *MPU.0.get() };
     mpu.reset(options, image.clone(), &mut current_cpu())

@@ -1,11 +1,9 @@
-//! The CPU that the emulation runs on: its registers, its TLB and the semihosting host behind it.
+//! The CPU that the emulation runs on: its registers and its TLB.
 
 use super::cpu::{Cpu, Use};
 use core::arch::asm;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
-use semihosting::sys::arm_compat::sys_get_cmdline_uninit;
 
 macro_rules! read {
     ($register:literal) => {{
@@ -118,12 +116,4 @@ pub unsafe fn use_tables(root: u64) {
         asm!("msr tcr_el2, {}", "msr ttbr0_el2, {}", "isb", in(reg) tcr, in(reg) root,
             options(nostack, preserves_flags))
     };
-}
-
-/// What whoever started the machine wants the image to know; `None` if it does not fit into `buffer`.
-pub fn command_line(buffer: &mut [MaybeUninit<u8>]) -> Option<&[u8]> {
-    match sys_get_cmdline_uninit(buffer) {
-        Ok(line) => Some(line),
-        Err(_) => None,
-    }
 }

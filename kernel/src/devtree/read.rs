@@ -9,7 +9,7 @@ use super::chosen;
 use super::console;
 use super::facts::{Bank, Conduit, Facts, FactsError, Warning};
 use super::gic;
-use super::node::{self, is_okay, lists, ranges, text};
+use super::node::{self, is_okay, ranges, text};
 use super::owned::{Mapping, Owner};
 use crate::addr::PhysAddr;
 use alloc::format;
@@ -18,54 +18,60 @@ use fdt::node::{CellSizes, FdtNode};
 impl Blob<'_> {
     /// Reads the facts.
     pub fn facts(&self) -> Result<Facts<'_>, FactsError> {
-        let fdt = self.reader();
         let mut facts = Facts::default();
+        self.read(&mut facts).map(|()| facts)
+    }
+
+    /// Reads the facts into `facts`, which are to be empty: those by which the machine can say why it ends, and end, are
+    /// there in any case.
+    pub fn read<'a>(&'a self, facts: &mut Facts<'a>) -> Result<(), FactsError> {
+        let fdt = self.reader();
+        // Nothing can be found in a tree without a root, and a checked tree has one.
+        let root = fdt.find_node("/").ok_or(FactsError::NoMemory)?;
+        let (mut chosen, mut aliases) = (None, None);
+        for child in root.children() {
+            match child.name {
+                "chosen" => chosen = chosen.or(Some(child)),
+                "aliases" => aliases = aliases.or(Some(child)),
+                "firmware" => child.children().for_each(|child| facts.psci("/firmware", child)),
+                _ => facts.psci("", child),
+            }
+        }
+        let controller = gic::read(root, facts);
+        console::read(root, chosen, aliases, controller.as_ref(), facts);
+
         for (entry, reservation) in fdt.memory_reservations().enumerate() {
             let (start, size) = (reservation.address() as u64, reservation.size() as u64);
             if size > 0 {
                 facts.reserve(Owner::MemReserve(entry), start, size)?;
             }
         }
-        // Nothing can be found in a tree without a root, and a checked tree has one.
-        let root = fdt.find_node("/").ok_or(FactsError::NoMemory)?;
         let cells = root.cell_sizes();
-        let (mut chosen, mut aliases) = (None, None);
         for child in root.children() {
             match child.name {
-                "chosen" => chosen = chosen.or(Some(child)),
-                "aliases" => aliases = aliases.or(Some(child)),
+                "chosen" | "aliases" | "firmware" => {}
                 "reserved-memory" => facts.reserved_memory(child)?,
-                "firmware" => child.children().for_each(|child| facts.psci("/firmware", child)),
-                _ => facts.device(child, cells)?,
+                _ => facts.memory(child, cells)?,
             }
         }
         if facts.banks.is_empty() {
             return Err(FactsError::NoMemory);
         }
-        if let Some(chosen) = chosen {
-            chosen::read(chosen, &mut facts)?;
-        }
-        let controller = gic::read(root, &mut facts);
-        console::read(root, chosen, aliases, controller.as_ref(), &mut facts);
-        Ok(facts)
+        chosen.map_or(Ok(()), |chosen| chosen::read(chosen, facts))
     }
 }
 
 impl Facts<'_> {
-    /// A child of the root that is known by what it is, not by its name.
-    fn device(&mut self, child: FdtNode<'_, '_>, root: CellSizes) -> Result<(), FactsError> {
-        let (mut is_memory, mut status, mut reg, mut is_psci) = (false, None, None, false);
+    /// The banks, if `child` of the root is a memory node.
+    fn memory(&mut self, child: FdtNode<'_, '_>, root: CellSizes) -> Result<(), FactsError> {
+        let (mut is_memory, mut status, mut reg) = (false, None, None);
         for property in child.properties() {
             match property.name {
                 "device_type" => is_memory = text(property.value) == Some("memory"),
-                "compatible" => is_psci = lists(property.value, &PSCI),
                 "status" => status = Some(property.value),
                 "reg" => reg = Some(property.value),
                 _ => {}
             }
-        }
-        if is_psci {
-            self.psci("", child);
         }
         if is_memory && is_okay(status) {
             let path = format!("/{}", child.name);

@@ -4,6 +4,7 @@ use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::gic::{Gic, InterruptError};
 use crate::arch::aarch64::power::Outcome;
+use crate::arch::aarch64::semihosting;
 use crate::arch::aarch64::virtualization;
 use crate::devtree::{Facts, Guest, Interrupt, Trigger};
 use crate::guest::domain::{BuildError, Domain, Machine};
@@ -24,6 +25,12 @@ const PHYSICAL_TIMER: Interrupt = Interrupt { id: 30, trigger: Trigger::Level };
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuestError {
+    /// Semihosting answers, and it would answer the guest too.
+    #[error("{guest} cannot be started: semihosting is on, by which a guest reaches the host's files and commands")]
+    Semihosting {
+        /// The guest's node.
+        guest: String,
+    },
     /// There is no interrupt controller that a guest could do with.
     #[error("{guest} cannot be started: the device tree has no usable GICv3")]
     NoGic {
@@ -50,6 +57,9 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
     let Some((first, others)) = facts.guests.split_first() else { return Ok(Outcome::Success) };
     for other in others {
         warn!("{}: more than one guest is not supported yet: not started", other.node);
+    }
+    if semihosting::answers() {
+        return Err(GuestError::Semihosting { guest: first.node.clone() });
     }
     if !virtualization::has_stage_2_of_4k() {
         return Err(GuestError::NoStage2);

@@ -3,6 +3,8 @@
 use crate::addr::{Frames, Mfn};
 use crate::arch::Mpu;
 use crate::arch::aarch64::mpu;
+#[cfg(feature = "pmsa-emulation")]
+use crate::arch::aarch64::semihosting;
 use crate::boot_alloc::Placement;
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
@@ -13,6 +15,10 @@ use lacuna_boot::Layout;
 
 /// The memory that EL2 keeps for its heap from the start, in bytes: one region.
 pub const POOL_BYTES: u64 = 2 << 20;
+
+/// Bytes of the semihosting command line that are looked at.
+#[cfg(feature = "pmsa-emulation")]
+const COMMAND_LINE_BYTES: usize = 2048;
 
 /// Why there are no regions.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,10 @@ pub enum BackendError {
     #[cfg(feature = "pmsa-emulation")]
     #[error(transparent)]
     Emulation(#[from] lacuna_board::pmsa::InitError),
+    /// What MPU to emulate cannot be read.
+    #[cfg(feature = "pmsa-emulation")]
+    #[error("the semihosting command line cannot be read, or is longer than {COMMAND_LINE_BYTES} bytes")]
+    CommandLine,
 }
 
 /// There is nothing that the image needs beside the MPU.
@@ -44,9 +54,13 @@ pub(super) const fn check() -> Result<(), BackendError> {
 /// pool must be used by nobody; it becomes the first memory of `heap`.
 pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError> {
     #[cfg(feature = "pmsa-emulation")]
+    let mut buffer = [const { core::mem::MaybeUninit::uninit() }; COMMAND_LINE_BYTES];
+    #[cfg(feature = "pmsa-emulation")]
+    let words = options(&mut buffer)?;
+    #[cfg(feature = "pmsa-emulation")]
     // SAFETY: called once, with the MMU off; this backend writes no register of the MMU, and never turns the MPU off again.
     // The exception handler passes on what it takes itself.
-    unsafe { lacuna_board::pmsa::init(layout.image()) }?;
+    unsafe { lacuna_board::pmsa::init(layout.image(), words) }?;
     // SAFETY: `check_cpu` has seen an MPU; there is one CPU, and this is the one `Mpu`. What it writes before the MPU is on
     // covers the image; after that, the region table keeps the image's regions.
     let mut regions = BootRegions::new(unsafe { Mpu::new() });
@@ -62,6 +76,15 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
     // SAFETY: the pool, which may be read and written by now.
     unsafe { heap.add(layout.pool.start as usize, (layout.pool.end - layout.pool.start) as usize) };
     Ok(Vmap::new(regions.into_table()))
+}
+
+/// The words that choose among the MPUs that can be emulated; none where nobody can be asked for them.
+#[cfg(feature = "pmsa-emulation")]
+fn options(buffer: &mut [core::mem::MaybeUninit<u8>]) -> Result<&[u8], BackendError> {
+    if !semihosting::answers() {
+        return Ok(&[]);
+    }
+    semihosting::command_line(buffer).ok_or(BackendError::CommandLine)
 }
 
 /// Where the pool can be one region.

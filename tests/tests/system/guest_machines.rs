@@ -11,7 +11,7 @@ fn a_machine_with_a_gic_of_version_2_has_no_guests() {
 
 #[test]
 fn an_image_for_an_mpu_starts_no_guest_and_fails() {
-    let outcome = Boot::virt().mpu_image("pmsa-regions=32").guest(hello()).run();
+    let outcome = Boot::virt().default_mpu_image().guest(hello()).run();
     let words =
         "lacuna: error: /chosen/domU1 is not started: guests need an MMU at EL2, and this image is built for an MPU";
     outcome.expect_line(words);

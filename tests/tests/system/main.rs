@@ -7,6 +7,7 @@ mod bugs;
 mod consoles;
 mod fvp;
 mod guest_config;
+mod guest_escape;
 mod guest_forgery;
 mod guest_heap;
 mod guest_kernels;

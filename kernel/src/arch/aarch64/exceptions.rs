@@ -6,6 +6,7 @@ use crate::arch::aarch64::power::{self, Outcome};
 use crate::arch::syndrome::Syndrome;
 use crate::backtrace;
 use crate::console::Emergency;
+use crate::fatal;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
 use core::arch::asm;
@@ -79,7 +80,7 @@ extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
         return;
     }
     report(frame, vector, fault);
-    power::end(Outcome::Failure);
+    fatal::finish(Outcome::Failure);
 }
 
 /// Prints what is known of an exception that nobody expected. Takes no lock and allocates nothing.
@@ -91,7 +92,7 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         if depth == 1 {
             let _ = writeln!(Emergency, "lacuna: fatal: another exception during the report ({:#x})", frame.esr);
         }
-        return;
+        power::end(Outcome::Failure);
     }
     let (origin, kind) = (ORIGINS[(vector / 4 % 4) as usize], (vector % 4) as usize);
     // A failure to print can be told to nobody. For an interrupt ESR_EL2 says nothing.

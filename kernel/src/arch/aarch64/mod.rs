@@ -12,6 +12,7 @@ pub mod gic;
 pub mod mmu;
 pub mod mpu;
 pub mod power;
+pub mod semihosting;
 pub mod tlb;
 #[cfg(feature = "mmu")]
 pub mod virtualization;

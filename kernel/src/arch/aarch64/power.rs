@@ -1,5 +1,6 @@
 //! The end of the machine.
 
+use crate::arch::aarch64::semihosting;
 use crate::devtree::Conduit;
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -27,25 +28,19 @@ pub fn set_conduit(conduit: Conduit) {
     CONDUIT.store(value, Ordering::Relaxed);
 }
 
-/// Ends the machine: through semihosting with an exit status, else by PSCI SYSTEM_OFF, which has none, where there is an
-/// EL3 to ask, else stops the CPU.
+/// Ends the machine: through semihosting with an exit status where that answers, else by PSCI SYSTEM_OFF, which has none,
+/// where there is an EL3 to ask, else stops the CPU.
 pub fn end(outcome: Outcome) -> ! {
-    #[cfg(feature = "semihosting")]
-    semihosting::process::exit(match outcome {
-        Outcome::Success => 0,
-        Outcome::Failure => 1,
-    });
-    #[cfg(not(feature = "semihosting"))]
-    {
-        let _ = outcome;
-        // Armv8-R AArch64 has no EL3, and no SMC (DDI 0600, B1.1).
-        #[cfg(feature = "mmu")]
-        if CONDUIT.load(Ordering::Relaxed) == SMC {
-            // Returns only if the firmware refuses.
-            let _ = smccc::psci::system_off::<smccc::Smc>();
-        }
-        loop {
-            aarch64_cpu::asm::wfe();
-        }
+    if semihosting::answers() {
+        semihosting::exit(outcome);
+    }
+    // Armv8-R AArch64 has no EL3, and no SMC (DDI 0600, B1.1); the CPU that its MPU is emulated on has.
+    #[cfg(any(feature = "mmu", feature = "pmsa-emulation"))]
+    if CONDUIT.load(Ordering::Relaxed) == SMC {
+        // Returns only if the firmware refuses.
+        let _ = smccc::psci::system_off::<smccc::Smc>();
+    }
+    loop {
+        aarch64_cpu::asm::wfe();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::addr::PhysAddr;
-use crate::devtree::{Bank, Blob, Conduit, FactsError, Mapping, Owner, Warning};
+use crate::devtree::{Bank, Blob, Conduit, Facts, FactsError, Mapping, Owner, Warning};
 use std::string::ToString;
 use std::vec;
 
@@ -140,9 +140,9 @@ fn reserved_memory_without_an_address_is_worth_a_warning() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     let expected = vec![
+        Warning::NoStdout,
         Warning::Dynamic { node: "/reserved-memory/pool".into(), size: 0x40_0000 },
         Warning::NoRange { node: "/reserved-memory/empty".into() },
-        Warning::NoStdout,
     ];
     assert_eq!((facts.reservations, facts.warnings), (vec![], expected));
 }
@@ -156,7 +156,31 @@ fn empty_reserved_memory_is_worth_a_warning() {
     let facts = checked.facts().unwrap();
     assert_eq!(facts.reservations, []);
     let message = "/reserved-memory/none@5000 has an empty range at 0x5000: ignored";
-    assert_eq!(facts.warnings[0].to_string(), message);
+    assert_eq!(facts.warnings.last().unwrap().to_string(), message);
+}
+
+/// Else the boot could say nothing of what is wrong, and not end the machine.
+#[test]
+fn console_and_psci_are_known_whatever_is_wrong_with_the_rest() {
+    let uart = node("pl011@9000000").text("compatible", "arm,pl011").cells("reg", &[0, 0x900_0000, 0, 0x1000]);
+    let firmware = node("psci").text("compatible", "arm,psci-1.0").text("method", "smc");
+    let chosen = node("chosen").text("stdout-path", "/pl011@9000000");
+    let guest = node("domU1").text("compatible", "xen,domain");
+    let wrong = [
+        root().with(chosen.clone()),
+        root().with(memory()).with(memory().cells("reg", &[0])).with(chosen.clone()),
+        root().with(memory()).with(chosen.with(guest)),
+    ];
+    for tree in wrong {
+        let blob = tree.with(uart.clone()).with(firmware.clone()).blob();
+        let checked = Blob::check(&blob).unwrap();
+        let mut facts = Facts::default();
+        assert!(checked.read(&mut facts).is_err());
+        assert_eq!(
+            (facts.console.map(|console| console.node), facts.psci),
+            (Some("/pl011@9000000".into()), Some(Conduit::Smc))
+        );
+    }
 }
 
 fn psci(node: Node) -> (Option<Conduit>, Vec<Warning>) {

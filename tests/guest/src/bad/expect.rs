@@ -31,6 +31,7 @@ pub const FETCH_ABORT: u64 = 0x21;
 pub const PC_ALIGNMENT: u64 = 0x22;
 pub const DATA_ABORT: u64 = 0x25;
 pub const SP_ALIGNMENT: u64 = 0x26;
+pub const BREAKPOINT_AARCH32: u64 = 0x38;
 pub const BREAKPOINT: u64 = 0x3c;
 
 /// Status codes of aborts (DDI 0487, ISS encoding for a Data Abort).

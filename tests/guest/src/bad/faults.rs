@@ -7,11 +7,11 @@ use super::{Steps, at, plain, scratch};
 use crate::code::{Code, word};
 
 /// SPSR_EL1.M of other states (DDI 0487, C5.2.18): AArch64 EL0, EL2 and EL3; a reserved one; AArch32 user and supervisor.
-const EL0T: u64 = 0x0;
+pub(super) const EL0T: u64 = 0x0;
 const EL2H: u64 = 0x9;
 const EL3H: u64 = 0xd;
 const RESERVED: u64 = 0x2;
-const USER: u64 = 0x10;
+pub(super) const USER: u64 = 0x10;
 const SUPERVISOR: u64 = 0x13;
 const HYPERVISOR: u64 = 0x1a;
 /// PSTATE.IL, and D, A, I and F.
@@ -90,7 +90,7 @@ pub fn run(steps: &mut Steps) {
 }
 
 /// Returns from an exception to `mode`, at `word`.
-fn descend(mode: u64, word: u32) -> crate::code::Run {
+pub(super) fn descend(mode: u64, word: u32) -> crate::code::Run {
     let words = [
         word!("adr x9, .+24"),
         word!("msr elr_el1, x9"),

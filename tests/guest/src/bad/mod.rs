@@ -12,6 +12,7 @@ mod memory;
 mod nesting;
 mod registers;
 mod scribble;
+mod semihosting;
 mod state;
 mod terminal;
 mod timers;
@@ -66,6 +67,7 @@ pub fn run(machine: &Machine) {
     calls::run(&mut steps);
     registers::run(&mut steps);
     faults::run(&mut steps);
+    semihosting::run(&mut steps, machine);
     state::run(&mut steps, machine, &gic);
     interrupts::run(&mut steps, &gic);
     nesting::run(&mut steps, &gic);
