@@ -1,4 +1,4 @@
-//! The UART that `stdout-path` names, and its interrupt; or, where it names none that can be used, the debug channel.
+//! The UART that `stdout-path` names, and its interrupt.
 
 use super::bus;
 use super::facts::{Console, Device, Facts, Warning};
@@ -13,8 +13,7 @@ use fdt::node::FdtNode;
 /// The debug communications channel of the CPU itself (Linux, Documentation/devicetree/bindings/arm/arm,dcc.yaml).
 const DEBUG_CHANNEL: &str = "arm,dcc";
 
-/// Adds the console to `facts`, and the reason if it is not what `stdout-path` names. Without a `controller` its interrupt
-/// is nobody's.
+/// Adds the console to `facts`, or the reason why there is none. Without a `controller` its interrupt is nobody's.
 pub(super) fn read<'b, 'a>(
     root: FdtNode<'b, 'a>,
     chosen: Option<FdtNode<'b, 'a>>,
@@ -28,12 +27,7 @@ pub(super) fn read<'b, 'a>(
             let interrupt = facts.or_warning(interrupt);
             facts.console = Some(Console { interrupt, ..console });
         }
-        Err(warning) => {
-            facts.warnings.push(warning);
-            let [found] = bus::find(root, [&[DEBUG_CHANNEL]]);
-            facts.console =
-                found.map(|nodes| Console { node: bus::path(&nodes), device: Device::DebugChannel, interrupt: None });
-        }
+        Err(warning) => facts.warnings.push(warning),
     }
 }
 
