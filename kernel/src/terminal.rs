@@ -4,7 +4,7 @@
 //! keyboard belongs to one of them at a time, and a key that nobody types three times in a row moves it on ([`input`]). That
 //! is how Xen does both, so fingers need not learn anything.
 //!
-//! The hypervisor's keys make lines ([`line`]), and the lines commands ([`command`]): a terminal answers what a guest asks
+//! The hypervisor's keys make lines ([`mod@line`]), and the lines commands ([`command`]): a terminal answers what a guest asks
 //! of it as if somebody typed, so a key alone does nothing, and what a terminal sends by itself is no text ([`escape`]). A
 //! guest's keys wait for it ([`held`]).
 //!

@@ -6,7 +6,7 @@
 //! `target/tests`, under the name of its test.
 //!
 //! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails.
-//! Skipped is only what the QEMU at hand has no machine for: the test says so ([`skipped`]), and make counts such lines.
+//! Skipped is only what the QEMU at hand has no machine for: the test says so (`skipped`), and make counts such lines.
 
 mod boot;
 mod code;

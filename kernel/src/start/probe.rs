@@ -85,7 +85,7 @@ impl Probe for Prober<'_> {
     }
 }
 
-/// Checks that there is memory in all of `frames`, which nobody uses, at steps of [`STEP_BYTES`].
+/// Checks that there is memory in all of `frames`, which nobody uses, at steps of `STEP_BYTES`.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 //!
 //! Keys come by the console's interrupt, and all that came are taken each time, so that the key which moves the keyboard on
 //! is seen whatever a guest does. Keys are the guest's or the hypervisor's, as [`crate::terminal`] says; the hypervisor's
-//! make commands, for [`monitor`](super::monitor). The guest's wait here until it takes them.
+//! make commands, for `monitor`. The guest's wait here until it takes them.
 
 use crate::arch::aarch64::cpu;
 use crate::console::{self, Keyboard};

@@ -196,24 +196,8 @@ mod tests {
     fn conditions_hold_as_the_manual_has_them() {
         for flags in 0..16u64 {
             let [n, z, c, v] = [3, 2, 1, 0].map(|bit| flags >> bit & 1 == 1);
-            let table = [
-                z,
-                !z,
-                c,
-                !c,
-                n,
-                !n,
-                v,
-                !v,
-                c && !z,
-                !(c && !z),
-                n == v,
-                n != v,
-                !z && n == v,
-                !(!z && n == v),
-                true,
-                true,
-            ];
+            let table =
+                [z, !z, c, !c, n, !n, v, !v, c && !z, !c || z, n == v, n != v, !z && n == v, z || n != v, true, true];
             for (condition, expected) in (0u64..).zip(table) {
                 let esr = 0x05 << 26 | 1 << 24 | condition << 20;
                 assert_eq!(is_executed(AARCH32 | flags << 28, esr), expected, "{condition} with {flags:#x}");

@@ -106,7 +106,7 @@ impl Features {
 /// since. No two are of one preemption level, for the second could not have preempted the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// A bit for each preemption level of group 0 and of group 1: ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2.
+    /// A bit for each preemption level of group 0 and of group 1: the registers ICH_AP0R and ICH_AP1R.
     levels: [u128; 2],
     control: InterfaceControl,
     /// How much further up the bits of a level are in a priority.

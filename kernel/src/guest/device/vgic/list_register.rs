@@ -237,7 +237,7 @@ pub trait ListRegisters {
     /// What the guest has set up at its interface: ICH_VMCR_EL2.
     fn control(&self) -> InterfaceControl;
 
-    /// What the guest runs: ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2.
+    /// What the guest runs: the registers ICH_AP0R and ICH_AP1R.
     fn running(&self) -> Running;
 
     /// Says what maintenance is asked for from now on; nothing, until this is called.
