@@ -53,7 +53,7 @@ TARGETS :=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-xen plan debug check fuzz image guest fvp clean always
+.PHONY: help run demo test bench bench-xen plan debug check fresh fuzz image guest fvp clean always
 
 FOR_IMAGE = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna
 FOR_GUEST = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna-guest
@@ -73,9 +73,9 @@ XEN := target/guest/xen
 build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error there is no image for $(1); \
     there are BACKEND=mmu, the same with BOARD= one of $(UART_BOARDS), BACKEND=mpu, BACKEND=mpu BOARD=fvp-baser)),$(PLACE_$(1)))
 
-# Everything but help and clean needs the tools. The file that names the compiler is asked for before any target is made,
-# which runs scripts/setup; that takes no time when nothing is missing.
-ifneq ($(filter-out help clean,$(MAKECMDGOALS)),)
+# Everything but help, clean and fresh needs the tools. Make makes the file that names the compiler before any target, which
+# runs scripts/setup; that takes no time when nothing is missing.
+ifneq ($(filter-out help clean fresh,$(MAKECMDGOALS)),)
 include target/toolchain.mk
 endif
 target/toolchain.mk: always
@@ -164,6 +164,9 @@ check: ## Check formatting, lints and documentation
 	$(IMAGE_CARGO) clippy $(FOR_GUEST) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
 	RUSTDOCFLAGS='-D warnings' $(IMAGE_CARGO) doc $(FOR_IMAGE) --no-deps --package lacuna-boot --package lacuna-board
+
+fresh: ## Run check and test in a new, minimal Debian (a chroot: needs root)
+	@scripts/fresh
 
 image: target/image/fvp-baser.dtb $(filter %/$(MACHINE).dtb,$(BOARD_TREES)) ## Build target/image/lacuna-BACKEND.elf and .img
 	@$(call build_variant,$(VARIANT))

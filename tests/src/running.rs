@@ -1,10 +1,11 @@
 //! A boot while it goes on: what is printed can be waited for, and answered.
 
 use crate::outcome::Outcome;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command};
+use std::process::{Child, ChildStdin};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ pub const NEXT_KEYBOARD: &str = "\x01\x01\x01";
 /// How often the log is looked at.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// A machine that runs. Its time is limited from outside, so that no wait here needs a limit.
+/// A machine that runs. Dropping it, as a failing test does, ends the machine. `timeout` limits its time, so that no wait here
+/// needs a limit.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -76,10 +78,15 @@ impl Running {
 
     /// Ends a machine that does not end by itself.
     pub fn stop(mut self) -> Outcome {
-        // What runs is timeout, which hands the signal on.
-        let stopped = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(stopped.is_ok_and(|status| status.success()), "a child that was not waited for can be sent a signal");
+        self.terminate();
         self.outcome()
+    }
+
+    /// Terminates the child, `timeout`, which passes the signal on to its own.
+    fn terminate(&self) {
+        // The kernel reuses a child's number only after the child was waited for.
+        let killed = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        killed.expect("a child that was not waited for can be sent a signal");
     }
 
     /// Waits for the end.
@@ -94,6 +101,16 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        let has_ended = self.child.try_wait().expect("a child can be asked for its state").is_some();
+        if !has_ended {
+            self.terminate();
+            self.child.wait().expect("a child can be waited for");
+        }
+    }
+}
+
 /// Where `wanted` starts in `bytes`.
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
@@ -102,13 +119,21 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::Running;
-    use std::fs::File;
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+    use std::fs::{self, File};
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::PathBuf;
     use std::process::{Command, Stdio};
+    use std::sync::Mutex;
+
+    fn log(name: &str) -> PathBuf {
+        crate::boot::log_directory().join(format!("running.{name}.log"))
+    }
 
     /// A shell in the place of a machine, and of its log a file named after the test.
     fn shell(name: &str, script: &str) -> Running {
-        let log = crate::boot::log_directory().join(format!("running.{name}.log"));
+        let log = log(name);
         let output = File::create(&log).expect("the log can be written");
         let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(output).spawn();
         Running::new(child.expect("sh can be run"), log)
@@ -121,6 +146,23 @@ mod tests {
         running.send("you\n");
         running.expect("hello you");
         assert_eq!(running.finish().status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_test_that_fails_ends_its_machine() {
+        let number = Mutex::new(None);
+        let failure = catch_unwind(|| {
+            let mut running =
+                shell("drop", "trap 'echo ended; exit' TERM; echo ready; for _ in $(seq 100); do sleep 0.1; done");
+            running.expect("ready");
+            *number.lock().unwrap() = Some(Pid::from_child(&running.child));
+            panic!("a failure");
+        });
+        assert!(failure.is_err());
+        let number = number.into_inner().unwrap().expect("the machine ran");
+        assert_eq!(test_kill_process(number), Err(Errno::SRCH));
+        let log = fs::read_to_string(log("drop")).expect("the log can be read");
+        assert_eq!(log, "ready\nended\n");
     }
 
     #[test]
