@@ -3,13 +3,17 @@
 //! What it establishes is what the `fdt` crate takes for granted: blocks inside the blob; reservations with an end; names
 //! that are terminated and ASCII; values inside the block; properties before child nodes; every node closed; one root, with
 //! an empty name; `#address-cells` and `#size-cells` of at least four bytes; and a depth that its recursion can take.
-//! The padding behind the blocks, most of the blob on QEMU, is never touched.
+//! A blob that is damaged is refused; one that is merely odd, in names and cells that Linux boots with, is copied without
+//! its oddities. The padding behind the blocks, most of the blob on QEMU, is never touched.
 
 use super::compact;
-use super::error::{BlobError, Block, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, RESERVATION_SIZE, VERSION};
+use super::error::{BlobError, Block, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, Oddity, RESERVATION_SIZE, VERSION};
+use super::error::{OLD_HEADER_SIZE, OLD_VERSION};
 use super::tokens::{Token, Tokens};
 use crate::addr::{PhysAddr, Span};
 use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 use fdt::Fdt;
 
@@ -26,6 +30,8 @@ pub(super) struct Header {
     pub structure: Range<usize>,
     pub strings: Range<usize>,
     pub reservations: usize,
+    /// Its own size: no block starts before its end.
+    pub size: usize,
 }
 
 impl Header {
@@ -42,7 +48,7 @@ impl Header {
         if found != MAGIC {
             return Err(BlobError::Magic { found });
         }
-        if version < VERSION || compatible > VERSION {
+        if version < OLD_VERSION || compatible > VERSION {
             return Err(BlobError::Version { version, compatible });
         }
         if !(HEADER_SIZE..=MAX_SIZE).contains(&total) {
@@ -50,27 +56,34 @@ impl Header {
         }
         // The blob's lengths and offsets are 32-bit numbers, so their sums fit a 64-bit `usize`.
         const { assert!(usize::BITS > u32::BITS) };
+        let (size, structure_end) = match version {
+            // Nothing says where it ends but its last token.
+            OLD_VERSION => (OLD_HEADER_SIZE, structure.max(total & !0b11)),
+            _ => (HEADER_SIZE, structure + structure_size),
+        };
         Ok(Self {
             total,
-            structure: structure..structure + structure_size,
+            structure: structure..structure_end,
             strings: strings..strings + strings_size,
             reservations,
+            size,
         })
     }
 }
 
 /// A device tree blob of which every later read is known to succeed.
 pub struct Blob<'a> {
-    /// Exactly as many bytes as the header says; a copy if the blob had gaps.
+    /// Exactly as many bytes as the header says; a copy if the reader would stumble over some.
     bytes: Cow<'a, [u8]>,
     size: usize,
+    oddities: Vec<Oddity>,
 }
 
 impl<'a> Blob<'a> {
     /// Checks `bytes`, which may be longer than the blob and need no alignment.
     ///
     /// The reader stumbles over the gaps (NOP tokens) that deleted nodes and properties leave, as QEMU, U-Boot and Xen do
-    /// delete them: a blob with gaps is copied to the heap without them.
+    /// delete them: a blob with gaps is copied to the heap without them. So is one with other oddities.
     pub fn check(bytes: &'a [u8]) -> Result<Self, BlobError> {
         let Some(start) = bytes.first_chunk::<HEADER_SIZE>() else {
             return Err(BlobError::HeaderCut { have: bytes.len() });
@@ -79,15 +92,26 @@ impl<'a> Blob<'a> {
         let total = header.total;
         let bytes = bytes.get(..total).ok_or(BlobError::CutShort { total, have: bytes.len() })?;
 
-        let reservations = reservations(bytes, header.reservations)?;
-        let structure = block(bytes, Block::Structure, header.structure.clone(), 4)?;
-        let strings = block(bytes, Block::Strings, header.strings, 1)?;
-        let names = names(strings)?;
-        let bytes = match check_structure(structure, header.structure.start, names)? {
-            Gaps::None => Cow::Borrowed(bytes),
-            Gaps::Some => Cow::Owned(compact::without_gaps(start, reservations, structure, strings)?),
+        let reservations = reservations(bytes, header.reservations, header.size)?;
+        let structure = block(bytes, Block::Structure, header.structure.clone(), 4, header.size)?;
+        let strings = block(bytes, Block::Strings, header.strings, 1, header.size)?;
+        let mut findings = Findings::default();
+        if header.size == OLD_HEADER_SIZE {
+            findings.note_in_copy(Oddity::OldVersion);
+        }
+        let names = names(strings, &mut findings);
+        check_structure(structure, header.structure.start, names, &mut findings)?;
+        let Findings { oddities, copy, longer } = findings;
+        let bytes = match copy {
+            Copy::Needless => Cow::Borrowed(bytes),
+            Copy::Needed => Cow::Owned(compact::without_oddities(start, reservations, structure, strings, longer)?),
         };
-        Ok(Self { bytes, size: total })
+        Ok(Self { bytes, size: total, oddities })
+    }
+
+    /// What is odd about the blob, though it can be read.
+    pub fn oddities(&self) -> &[Oddity] {
+        &self.oddities
     }
 
     /// How many bytes the blob takes in memory, padding included.
@@ -107,16 +131,49 @@ impl<'a> Blob<'a> {
     }
 }
 
-/// Whether a structure block has NOP tokens.
-enum Gaps {
-    None,
-    Some,
+/// What is found in a blob that is not damaged.
+#[derive(Default)]
+struct Findings {
+    oddities: Vec<Oddity>,
+    copy: Copy,
+    /// How many bytes longer than its structure that of a copy may be.
+    longer: usize,
+}
+
+/// Whether the reader needs a copy.
+#[derive(Default)]
+enum Copy {
+    #[default]
+    Needless,
+    Needed,
+}
+
+impl Findings {
+    /// Adds an oddity, unless there is one of its kind.
+    fn note(&mut self, oddity: Oddity) {
+        let kind = core::mem::discriminant(&oddity);
+        if self.oddities.iter().all(|noted| core::mem::discriminant(noted) != kind) {
+            self.oddities.push(oddity);
+        }
+    }
+
+    /// As [`note`](Self::note), of an oddity that a copy has not.
+    fn note_in_copy(&mut self, oddity: Oddity) {
+        self.copy = Copy::Needed;
+        self.note(oddity);
+    }
 }
 
 /// The part of `bytes` that is `block`.
-pub(super) fn block(bytes: &[u8], block: Block, range: Range<usize>, align: usize) -> Result<&[u8], BlobError> {
+pub(super) fn block(
+    bytes: &[u8],
+    block: Block,
+    range: Range<usize>,
+    align: usize,
+    header: usize,
+) -> Result<&[u8], BlobError> {
     let (offset, size) = (range.start, range.len());
-    if offset < HEADER_SIZE {
+    if offset < header {
         return Err(BlobError::BlockOutside { block, offset, size, total: bytes.len() });
     }
     if !offset.is_multiple_of(align) || !size.is_multiple_of(align) {
@@ -126,8 +183,8 @@ pub(super) fn block(bytes: &[u8], block: Block, range: Range<usize>, align: usiz
 }
 
 /// The memory reservation block, up to and including the entry of zeros that ends it.
-pub(super) fn reservations(bytes: &[u8], offset: usize) -> Result<&[u8], BlobError> {
-    let rest = block(bytes, Block::Reservations, offset..bytes.len().max(offset), 1)?;
+pub(super) fn reservations(bytes: &[u8], offset: usize, header: usize) -> Result<&[u8], BlobError> {
+    let rest = block(bytes, Block::Reservations, offset..bytes.len().max(offset), 1, header)?;
     if !offset.is_multiple_of(8) {
         return Err(BlobError::BlockUnaligned { block: Block::Reservations, offset, size: 0, align: 8 });
     }
@@ -138,72 +195,94 @@ pub(super) fn reservations(bytes: &[u8], offset: usize) -> Result<&[u8], BlobErr
 }
 
 /// The strings block up to the last zero: a name that starts in there also ends in there.
-fn names(strings: &[u8]) -> Result<&[u8], BlobError> {
+fn names<'a>(strings: &'a [u8], findings: &mut Findings) -> &'a [u8] {
     let length = strings.iter().rposition(|&byte| byte == 0).map_or(0, |last| last + 1);
     let (names, _) = strings.split_at(length);
-    // By whole words first: only a blob that is refused anyway is searched byte by byte.
-    if names.is_ascii() {
-        return Ok(names);
+    // By whole words first: only a blob that is odd is searched byte by byte.
+    if !names.is_ascii()
+        && let Some((at, &byte)) = names.iter().enumerate().find(|(_, byte)| !byte.is_ascii())
+    {
+        findings.note_in_copy(Oddity::Strings { at, byte });
     }
-    Err(BlobError::Strings { offset: names.iter().position(|byte| !byte.is_ascii()).unwrap_or_default() })
+    names
 }
 
 /// Checks the grammar of the structure block, which starts at `base` in the blob.
-fn check_structure(block: &[u8], base: usize, names: &[u8]) -> Result<Gaps, BlobError> {
+fn check_structure(block: &[u8], base: usize, names: &[u8], findings: &mut Findings) -> Result<(), BlobError> {
     let mut tokens = Tokens::new(block, base);
-    let mut gaps = Gaps::None;
     let mut open = 0;
     let mut had_root = false;
-    // Whether the innermost open node has had nothing but properties so far.
-    let mut in_properties = false;
+    // The name of the innermost open node, if it has had nothing but properties so far.
+    let mut in_properties = None;
     loop {
         let offset = tokens.offset();
         match tokens.read()? {
             Token::BeginNode(name) => {
                 match open {
                     0 if had_root => return Err(BlobError::SecondRoot { offset }),
-                    0 if !name.is_empty() => {
-                        return Err(BlobError::RootName { offset, length: name.len() });
-                    }
-                    0 => had_root = true,
+                    0 if !name.is_empty() => findings.note_in_copy(Oddity::RootName { offset, length: name.len() }),
+                    0 => {}
                     MAX_DEPTH.. => return Err(BlobError::TooDeep { offset }),
-                    _ => check_node_name(name, offset)?,
+                    _ => check_node_name(name, offset, findings),
                 }
+                had_root = true;
                 open += 1;
-                in_properties = true;
+                in_properties = Some(name);
             }
             Token::EndNode => {
                 open = open.checked_sub(1).ok_or(BlobError::NotOpen { offset })?;
-                in_properties = false;
+                in_properties = None;
             }
-            Token::Property { .. } if !in_properties => return Err(BlobError::StrayProperty { offset }),
-            Token::Property { name, value } => check_property(name as usize, value, names, offset)?,
-            Token::Nop => gaps = Gaps::Some,
+            Token::Property { name, value } => {
+                let node = in_properties.ok_or(BlobError::StrayProperty { offset })?;
+                check_property(name as usize, value, names, (node, offset), findings)?;
+            }
+            Token::Nop => findings.copy = Copy::Needed,
             Token::End if open > 0 => return Err(BlobError::StillOpen { offset, open }),
             Token::End if !had_root => return Err(BlobError::NoRoot),
-            Token::End => return Ok(gaps),
+            Token::End => return Ok(()),
         }
     }
 }
 
-/// Printable and without `/`, so that a path is unambiguous and can stand in a message.
-fn check_node_name(name: &[u8], offset: usize) -> Result<(), BlobError> {
+/// A name should be printable and without `/`, so that a path is unambiguous and can stand in a message. A space does no
+/// harm; what does is read as `?`.
+fn check_node_name(name: &[u8], offset: usize, findings: &mut Findings) {
     if name.is_empty() {
-        return Err(BlobError::NoName { offset });
+        findings.note_in_copy(Oddity::NoName { offset });
     }
-    match name.iter().find(|byte| !byte.is_ascii_graphic() || **byte == b'/') {
-        Some(&byte) => Err(BlobError::NodeName { offset, byte }),
-        None => Ok(()),
+    let Some(&byte) = name.iter().find(|byte| !byte.is_ascii_graphic() || **byte == b'/') else { return };
+    let oddity = Oddity::NodeName { offset, byte, name: compact::readable(name).map(char::from).collect() };
+    if compact::readable(name).eq(name.iter().copied()) {
+        findings.note(oddity);
+    } else {
+        findings.note_in_copy(oddity);
     }
 }
 
-fn check_property(name: usize, value: &[u8], names: &[u8], offset: usize) -> Result<(), BlobError> {
+/// The property with its name at `name` among the `names`, in the node and at the offset that `place` says.
+fn check_property(
+    name: usize,
+    value: &[u8],
+    names: &[u8],
+    (node, offset): (&[u8], usize),
+    findings: &mut Findings,
+) -> Result<(), BlobError> {
     let Some(rest) = names.get(name..).filter(|rest| !rest.is_empty()) else {
         return Err(BlobError::PropertyName { offset, name, names: names.len() });
     };
-    let is_cells = || rest.starts_with(b"#address-cells\0") || rest.starts_with(b"#size-cells\0");
-    if value.len() != 4 && is_cells() {
-        return Err(BlobError::Cells { offset, length: value.len() });
+    let Some(property) = compact::cells_property(rest).filter(|_| value.len() != 4) else { return Ok(()) };
+    let node: String = compact::readable(node).map(char::from).collect();
+    match value.first_chunk() {
+        // As Linux reads it.
+        Some(cells) => {
+            let read_as = u32::from_be_bytes(*cells);
+            findings.note(Oddity::Cells { offset, property, length: value.len(), node, read_as });
+        }
+        None => {
+            findings.longer += 4;
+            findings.note_in_copy(Oddity::Cells { offset, property, length: value.len(), node, read_as: 0 });
+        }
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
-//! A copy of a blob without the gaps in its structure.
+//! A copy of a blob without what the reader stumbles over: gaps in its structure, and other oddities.
 //!
 //! Whoever deletes a node or property in place overwrites it with NOP tokens, which may then stand anywhere. The `fdt` crate
 //! takes them between some tokens, panics on them between others, and between the properties of a node takes them for the
-//! end of its children. So it gets to see none.
+//! end of its children. So it gets to see none. Nor does it get to see names that are not ASCII, or numbers of cells that
+//! are cut short: those become 0, which nothing can be read by.
 
 use super::error::{BlobError, HEADER_SIZE, RESERVATION_SIZE};
-use super::tokens::{Token, Tokens};
+use super::tokens::{BEGIN_NODE, PROPERTY, Token, Tokens, WORD};
 use alloc::vec::Vec;
 
 /// Offsets of the header's fields that change, in bytes.
@@ -18,14 +19,28 @@ const STRUCTURE_SIZE: usize = 36;
 // The reservations follow the header at once and must be aligned to 8 bytes; the structure follows them.
 const _: () = assert!(HEADER_SIZE.is_multiple_of(8) && RESERVATION_SIZE.is_multiple_of(8));
 
-/// A blob of the given blocks, which were checked, without the NOP tokens.
-pub(super) fn without_gaps(
+/// The bytes of a node's name as they are read: what cannot be printed, and `/`, as `?`; and so is nothing.
+pub(super) fn readable(name: &[u8]) -> impl Iterator<Item = u8> {
+    let readable = |byte: u8| if matches!(byte, b' '..=b'~') && byte != b'/' { byte } else { b'?' };
+    let nothing: &[u8] = if name.is_empty() { b"?" } else { b"" };
+    name.iter().chain(nothing).map(move |&byte| readable(byte))
+}
+
+/// Which property with a number of cells it is that `names` starts with, if it is one.
+pub(super) fn cells_property(names: &[u8]) -> Option<&'static str> {
+    let is = |name: &str| names.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
+    ["#address-cells", "#size-cells"].into_iter().find(|name| is(name))
+}
+
+/// A blob of the given blocks, which were checked, without their oddities; its structure is at most `longer` bytes longer.
+pub(super) fn without_oddities(
     header: &[u8; HEADER_SIZE],
     reservations: &[u8],
     structure: &[u8],
     strings: &[u8],
+    longer: usize,
 ) -> Result<Vec<u8>, BlobError> {
-    let bytes = HEADER_SIZE + reservations.len() + structure.len() + strings.len();
+    let bytes = HEADER_SIZE + reservations.len() + structure.len() + longer + strings.len();
     let mut blob = Vec::new();
     blob.try_reserve_exact(bytes).map_err(|_| BlobError::OutOfMemory { bytes })?;
     blob.extend_from_slice(header);
@@ -37,18 +52,32 @@ pub(super) fn without_gaps(
     let mut tokens = Tokens::new(structure, start);
     loop {
         let from = tokens.position();
-        let token = tokens.read()?;
-        if token != Token::Nop {
-            blob.extend_from_slice(structure.get(from..tokens.position()).unwrap_or_default());
-        }
-        if token == Token::End {
-            break;
+        let is_root = blob.len() == start;
+        match tokens.read()? {
+            Token::Nop => {}
+            Token::BeginNode(name) => {
+                blob.extend(BEGIN_NODE.to_be_bytes());
+                blob.extend(readable(name).take_while(|_| !is_root));
+                // The zero that ends it, and padding.
+                blob.extend([0; WORD].into_iter().take(WORD - blob.len() % WORD));
+            }
+            Token::Property { name, value }
+                if value.len() < WORD && strings.get(name as usize..).and_then(cells_property).is_some() =>
+            {
+                blob.extend([PROPERTY, WORD as u32, name, 0].into_iter().flat_map(u32::to_be_bytes));
+            }
+            token => {
+                blob.extend_from_slice(structure.get(from..tokens.position()).unwrap_or_default());
+                if token == Token::End {
+                    break;
+                }
+            }
         }
     }
     let structure_size = blob.len() - start;
     set(&mut blob, STRUCTURE_SIZE, structure_size);
     set_to_end(&mut blob, STRINGS);
-    blob.extend_from_slice(strings);
+    blob.extend(strings.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
     set_to_end(&mut blob, TOTAL_SIZE);
     Ok(blob)
 }

@@ -1,5 +1,6 @@
 //! What a device tree says that the boot needs, as typed facts.
 
+use super::error::Oddity;
 use super::gic::{Gic, GicError};
 use super::guests::{Guest, GuestError};
 use super::interrupts::{Interrupt, InterruptError};
@@ -134,6 +135,8 @@ pub enum Warning {
     Dynamic { node: String, size: u64 },
     #[error("{node} has an empty range at {start:#x}: ignored")]
     EmptyRange { node: String, start: u64 },
+    #[error(transparent)]
+    Blob(#[from] Oddity),
     #[error("{node} has neither a range nor a size: ignored")]
     NoRange { node: String },
     #[error("method '{method}' of {node} is neither smc nor hvc: no PSCI")]

@@ -29,7 +29,7 @@ mod tokens;
 pub(crate) mod tests;
 
 pub use check::{Blob, total_size};
-pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE};
+pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE, Oddity};
 pub use facts::{Bank, Conduit, Console, Device, Facts, FactsError, Warning};
 pub use gic::{Gic, GicError};
 pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role, Unmapped};

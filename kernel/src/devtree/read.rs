@@ -25,6 +25,7 @@ impl Blob<'_> {
     /// Reads the facts into `facts`, which are to be empty: those by which the machine can say why it ends, and end, are
     /// there in any case.
     pub fn read<'a>(&'a self, facts: &mut Facts<'a>) -> Result<(), FactsError> {
+        facts.warnings.extend(self.oddities().iter().cloned().map(Warning::Blob));
         let fdt = self.reader();
         // Nothing can be found in a tree without a root, and a checked tree has one.
         let root = fdt.find_node("/").ok_or(FactsError::NoMemory)?;

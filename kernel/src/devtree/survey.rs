@@ -84,9 +84,9 @@ impl<'a> Survey<'a> {
         let total = header.total;
         let bytes = bytes.get(..total).ok_or(BlobError::CutShort { total, have: bytes.len() })?;
         Ok(Self {
-            reservations: reservations(bytes, header.reservations)?,
-            structure: block(bytes, Block::Structure, header.structure, 4)?,
-            names: block(bytes, Block::Strings, header.strings, 1)?,
+            reservations: reservations(bytes, header.reservations, header.size)?,
+            structure: block(bytes, Block::Structure, header.structure, 4, header.size)?,
+            names: block(bytes, Block::Strings, header.strings, 1, header.size)?,
         })
     }
 
@@ -161,8 +161,8 @@ impl<'a> Survey<'a> {
                     let name = text(self.names.get(name as usize..)?)?;
                     let own = cells.get_mut(depth.checked_sub(1)?)?;
                     match name {
-                        "#address-cells" => own.address = number(value) as usize,
-                        "#size-cells" => own.size = number(value) as usize,
+                        "#address-cells" => own.address = first_cell(value),
+                        "#size-cells" => own.size = first_cell(value),
                         // Which RAM may be used at all.
                         "linux,usable-memory-range" if part == Part::Chosen => return None,
                         _ => {}
@@ -220,6 +220,11 @@ impl<'a> Node<'a> {
             }
         }
     }
+}
+
+/// The first cell of a property that should have one; 0 if it has none.
+fn first_cell(value: &[u8]) -> usize {
+    value.first_chunk().map_or(0, |cell| u32::from_be_bytes(*cell)) as usize
 }
 
 /// Calls `each` with the first address and the size of every entry of `value`, which have as many addresses.

@@ -4,14 +4,14 @@
 
 use super::error::BlobError;
 
-const BEGIN_NODE: u32 = 1;
+pub(super) const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
-const PROPERTY: u32 = 3;
+pub(super) const PROPERTY: u32 = 3;
 const NOP: u32 = 4;
 const END: u32 = 9;
 
 /// Size of a token's number and of everything that tokens are padded to, in bytes.
-const WORD: usize = 4;
+pub(super) const WORD: usize = 4;
 
 /// One token, with the bytes that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
