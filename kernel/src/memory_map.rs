@@ -1,7 +1,9 @@
 //! The machine's RAM and who owns which part of it, without contradictions.
 //!
 //! Everything behind this page may rely on it: banks are whole pages, in ascending order, disjoint and not adjacent to each
-//! other; everything that must be RAM is; and nothing belongs to two owners, but for what firmware is known to list twice.
+//! other; everything that must be RAM is; and what a guest is given, or given to read, belongs to nobody else. Between those
+//! who only keep memory away from everybody, trees of real boards contradict themselves in many ways: all of it is kept
+//! away, with a warning.
 
 use crate::addr::{Frames, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Owned, Owner};
@@ -11,9 +13,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
+use owners::Kind;
 use thiserror::Error;
 
 pub mod absent;
+mod owners;
 #[cfg(test)]
 mod tests;
 
@@ -47,8 +51,6 @@ impl PhysLimit {
 pub enum MapError {
     #[error("none of {banks} memory banks has a page of usable RAM")]
     NoRam { banks: usize },
-    #[error("memory of {second} {second_span} overlaps memory of {first} {first_span}")]
-    BankOverlap { first: String, first_span: Span, second: String, second_span: Span },
     #[error("{what} lies outside RAM")]
     NotRam { what: Owned },
     #[error("{what} lies where no memory answers")]
@@ -59,13 +61,49 @@ pub enum MapError {
     Overlap { first: Owned, second: Owned },
 }
 
-/// A bank that is not taken as it stands in the device tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// The bank.
-    pub bank: Bank,
-    /// What is wrong with it.
-    pub fault: Fault,
+/// What is odd in a tree, and what becomes of it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Warning {
+    /// A bank is not taken as it stands in the tree.
+    #[error("memory of {} at {}, {:#x} bytes, {}", bank.node, bank.start, bank.size, FaultOf(bank, *fault))]
+    Bank {
+        /// The bank.
+        bank: Bank,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// Some RAM is in two banks.
+    #[error("memory of {second} {second_span} overlaps memory of {first} {first_span}: merged")]
+    Banks {
+        /// The node of the lower bank.
+        first: String,
+        /// Its memory.
+        first_span: Span,
+        /// The node of the other.
+        second: String,
+        /// Its memory.
+        second_span: Span,
+    },
+    /// Two who keep the same memory away from everybody.
+    #[error("{second} overlaps {first}: both are reserved")]
+    Overlap {
+        /// The lower one.
+        first: Owned,
+        /// The other.
+        second: Owned,
+    },
+    /// Something that need not be RAM is not, or not all of it.
+    #[error("{what} does not lie in RAM")]
+    NotRam {
+        /// It.
+        what: Owned,
+    },
+    /// What would be too many lines of the kinds above.
+    #[error("{count} more reservations overlap others or do not lie in RAM")]
+    More {
+        /// How many lines are left out.
+        count: usize,
+    },
 }
 
 /// What can be wrong with a bank.
@@ -87,20 +125,22 @@ pub enum Fault {
     Mirror(PhysAddr, PhysAddr),
 }
 
-impl fmt::Display for Warning {
+/// What is wrong with a bank, in words.
+struct FaultOf<'b>(&'b Bank, Fault);
+
+impl fmt::Display for FaultOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Bank { node, start, size } = &self.bank;
-        write!(f, "memory of {node} at {start}, {size:#x} bytes, ")?;
-        match self.fault {
+        let start = self.0.start;
+        match self.1 {
             Fault::Empty => f.write_str("is empty: ignored"),
             Fault::SubPage => write!(f, "has no whole page of {PAGE_SIZE} bytes: ignored"),
             Fault::Wraps => f.write_str("reaches past the end of the address space: ignored"),
             Fault::Above(PhysLimit(limit)) => {
                 write!(f, "lies above the CPU's physical addresses, which end at {limit}: ignored")
             }
-            Fault::Silent(from) if from <= *start => f.write_str("does not answer: ignored"),
+            Fault::Silent(from) if from <= start => f.write_str("does not answer: ignored"),
             Fault::Silent(from) => write!(f, "does not answer from {from} on: cut there"),
-            Fault::Mirror(from, of) if from <= *start => write!(f, "is the same as that at {of}: ignored"),
+            Fault::Mirror(from, of) if from <= start => write!(f, "is the same as that at {of}: ignored"),
             Fault::Mirror(from, of) => write!(f, "is from {from} on the same as that at {of}: cut there"),
             Fault::Cut(PhysLimit(limit)) => write!(f, "reaches above the CPU's physical addresses: cut at {limit}"),
         }
@@ -129,8 +169,8 @@ impl MemoryMap {
             owned.push(Owned { owner: Owner::FrameZero, span: FRAME_ZERO });
         }
         owned.retain(|owned| owned.span.bytes() > 0);
-        sort::by_key(&mut owned, |owned| owned.span);
-        check_owned(&owned, &ram)?;
+        sort::by_key(&mut owned, |owned| (owned.span, Kind::of(&owned.owner)));
+        owners::check(&owned, &ram, &mut warnings)?;
         let free = without(&ram, &mut owned.iter().map(|owned| owned.span));
         Ok(Self { banks: ram, reserved: owned, free, warnings })
     }
@@ -149,7 +189,8 @@ impl MemoryMap {
         if self.banks.is_empty() {
             return Err(MapError::NoRam { banks: banks.len() });
         }
-        check_owned(&self.reserved, &self.banks)?;
+        // Oddities were told of the larger map.
+        owners::check(&self.reserved, &self.banks, &mut Vec::new())?;
         self.free = without(&self.banks, &mut self.reserved.iter().map(|owned| owned.span));
         for Absent { frames, mirror_of } in absent {
             let from = frames.start.address();
@@ -157,7 +198,7 @@ impl MemoryMap {
             // All that begin there, or have a part there.
             let is_there =
                 |bank: &&Bank| Span::sized(bank.start, bank.size).is_some_and(|span| span.overlaps(&frames.span()));
-            self.warnings.extend(banks.iter().filter(is_there).map(|bank| Warning { bank: bank.clone(), fault }));
+            self.warnings.extend(banks.iter().filter(is_there).map(|bank| Warning::Bank { bank: bank.clone(), fault }));
         }
         Ok(self)
     }
@@ -201,7 +242,7 @@ impl MemoryMap {
         self.free.iter().map(Frames::bytes).sum()
     }
 
-    /// Banks that are not taken as they stand in the device tree.
+    /// What is odd in the tree, and does not end the boot.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -216,22 +257,27 @@ fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<
     for bank in banks {
         let (span, fault) = below(bank, limit);
         kept.extend(span.map(|span| (span, bank)));
-        warnings.extend(fault.map(|fault| Warning { bank: bank.clone(), fault }));
+        warnings.extend(fault.map(|fault| Warning::Bank { bank: bank.clone(), fault }));
     }
     sort::by_key(&mut kept, |(span, _)| *span);
-    for pair in kept.windows(2) {
-        if let [(first_span, first), (second_span, second)] = pair
-            && first_span.overlaps(second_span)
+    // Of those before, the one that reaches furthest.
+    let mut furthest: Option<&(Span, &Bank)> = None;
+    for this in &kept {
+        if let Some((first_span, first)) = furthest
+            && first_span.overlaps(&this.0)
         {
-            let (first, second) = (first.node.clone(), second.node.clone());
-            return Err(MapError::BankOverlap { first, first_span: *first_span, second, second_span: *second_span });
+            let (first, second) = (first.node.clone(), this.1.node.clone());
+            warnings.push(Warning::Banks { first, first_span: *first_span, second, second_span: this.0 });
+        }
+        if furthest.is_none_or(|(span, _)| span.end < this.0.end) {
+            furthest = Some(this);
         }
     }
 
     let mut ram: Vec<Range<Mfn>> = Vec::with_capacity(kept.len());
     for pages in kept.iter().filter_map(|(span, _)| whole_pages(span)) {
         match ram.last_mut() {
-            Some(last) if last.end == pages.start => last.end = pages.end,
+            Some(last) if last.end >= pages.start => last.end = last.end.max(pages.end),
             _ => ram.push(pages),
         }
     }
@@ -268,53 +314,6 @@ fn whole_pages(span: &Span) -> Option<Range<Mfn>> {
 fn holds(ram: &[Range<Mfn>], span: &Span) -> bool {
     let next = ram.partition_point(|bank| bank.end.address() <= span.start);
     ram.get(next).is_some_and(|bank| bank.span().contains(span))
-}
-
-/// Checks `owned`, none empty and in ascending order, against `ram` and against each other.
-fn check_owned(owned: &[Owned], ram: &[Range<Mfn>]) -> Result<(), MapError> {
-    // The last one that may not share. As long as none overlap, it is also the one that reaches furthest.
-    let mut last: Option<&Owned> = None;
-    for this in owned {
-        if is_loaded(&this.owner) && !holds(ram, &this.span) {
-            return Err(MapError::NotRam { what: this.clone() });
-        }
-        let is_aligned = this.span.start.is_aligned(PAGE_SIZE) && this.span.end.is_aligned(PAGE_SIZE);
-        if matches!(this.owner, Owner::StaticMem(_)) && !is_aligned {
-            return Err(MapError::Unaligned { what: this.clone() });
-        }
-        if shares(&this.owner) {
-            continue;
-        }
-        if let Some(first) = last
-            && first.span.overlaps(&this.span)
-            && !is_same_load(first, this)
-        {
-            return Err(MapError::Overlap { first: first.clone(), second: this.clone() });
-        }
-        last = Some(this);
-    }
-    Ok(())
-}
-
-/// Whether somebody has put something there, or will, so that it must be RAM. Reserved memory need not be.
-fn is_loaded(owner: &Owner) -> bool {
-    match owner {
-        Owner::Image | Owner::DeviceTree | Owner::Initrd | Owner::Module(_) | Owner::StaticMem(_) => true,
-        Owner::ReservedMemory { .. } | Owner::MemReserve(_) | Owner::FrameZero => false,
-    }
-}
-
-/// Whether the range may have another owner beside: firmware lists what it has loaded, the blob for instance, in the memory
-/// reservation block too.
-fn shares(owner: &Owner) -> bool {
-    matches!(owner, Owner::MemReserve(_) | Owner::FrameZero)
-}
-
-/// Whether both are one thing that the tree names twice: the initrd may also be described as a module, and two guests may
-/// be started from one module.
-fn is_same_load(first: &Owned, second: &Owned) -> bool {
-    let is_load = |owned: &Owned| matches!(owned.owner, Owner::Initrd | Owner::Module(_));
-    is_load(first) && is_load(second) && first.span == second.span
 }
 
 /// `ram` without the pages of `owned`, which are in ascending order.

@@ -17,7 +17,7 @@ const CHOSEN: &str = "/chosen";
 
 /// Adds what `/chosen` says to `facts`.
 pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result<(), FactsError> {
-    initrd(chosen, facts)?;
+    facts.initrd(chosen);
     // A list of nodes to enter instead of a recursion: the depth costs no stack.
     let mut pending = vec![(chosen, String::from(CHOSEN))];
     while let Some((parent, above)) = pending.pop() {
@@ -47,21 +47,27 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
     Ok(())
 }
 
-fn initrd(chosen: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Result<(), FactsError> {
-    const START: &str = "linux,initrd-start";
-    const END: &str = "linux,initrd-end";
-    let address = |property: &'static str| match node::value(chosen, property) {
-        None => Ok(None),
-        Some(value) if matches!(value.len(), 4 | 8) => Ok(Some(number(value))),
-        Some(value) => Err(FactsError::InitrdLength { property, bytes: value.len() }),
-    };
-    let missing = |property| Err(FactsError::Missing { node: CHOSEN.into(), property });
-    match (address(START)?, address(END)?) {
-        (None, None) => Ok(()),
-        (Some(_), None) => missing(END),
-        (None, Some(_)) => missing(START),
-        (Some(start), Some(end)) if start < end => facts.reserve(Owner::Initrd, start, end - start),
-        (Some(start), Some(end)) => Err(FactsError::InitrdOrder { start, end }),
+impl Facts<'_> {
+    /// Nobody here uses the initrd of a tree that was made for Linux, so whatever is wrong with it costs only itself. Loaders
+    /// write 0 and 0 where there is none.
+    fn initrd(&mut self, chosen: FdtNode<'_, '_>) {
+        const START: &str = "linux,initrd-start";
+        const END: &str = "linux,initrd-end";
+        let address = |property: &'static str| match node::value(chosen, property) {
+            None => Ok(None),
+            Some(value) if matches!(value.len(), 4 | 8) => Ok(Some(number(value))),
+            Some(value) => Err(Warning::InitrdLength { property, bytes: value.len() }),
+        };
+        match (address(START), address(END)) {
+            (Ok(None), Ok(None)) => {}
+            (Err(warning), _) | (_, Err(warning)) => self.warnings.push(warning),
+            (Ok(Some(_)), Ok(None)) => self.warnings.push(Warning::InitrdHalf { property: START }),
+            (Ok(None), Ok(Some(_))) => self.warnings.push(Warning::InitrdHalf { property: END }),
+            (Ok(Some(start)), Ok(Some(end))) => match end.checked_sub(start) {
+                Some(size) => self.reserve_oddly(Owner::Initrd, start, size),
+                None => self.warnings.push(Warning::InitrdOrder { start, end }),
+            },
+        }
     }
 }
 

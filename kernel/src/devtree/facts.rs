@@ -100,10 +100,8 @@ pub enum FactsError {
     Empty { owner: Owner, start: u64 },
     #[error("{owner} at {start:#x}, {size:#x} bytes, reaches past the end of the address space")]
     Wraps { owner: Owner, start: u64, size: u64 },
-    #[error("{property} has {bytes} bytes instead of 4 or 8")]
-    InitrdLength { property: &'static str, bytes: usize },
-    #[error("initrd starts at {start:#x} but ends at {end:#x}")]
-    InitrdOrder { start: u64, end: u64 },
+    #[error("linux,usable-memory-range of /chosen, {first} and what follows, has no RAM")]
+    NothingUsable { first: Span },
     #[error(transparent)]
     Guest(#[from] GuestError),
 }
@@ -133,8 +131,22 @@ pub enum Warning {
     StdoutRegisters { node: String, registers: Span, bytes: u64, width: u64 },
     #[error("{node} wants a range of {size} bytes anywhere: ignored, only ranges with an address are reserved")]
     Dynamic { node: String, size: u64 },
-    #[error("{node} has an empty range at {start:#x}: ignored")]
-    EmptyRange { node: String, start: u64 },
+    #[error("{owner} has an empty range at {start:#x}: ignored")]
+    EmptyRange { owner: Owner, start: u64 },
+    #[error("{what}, {size:#x} bytes, reaches past the end of the address space: cut")]
+    Wraps { what: Owned, size: u64 },
+    #[error("{error}: left out")]
+    LeftOut { error: FactsError },
+    #[error("/reserved-memory has no #address-cells and #size-cells: ignored with all its children")]
+    ReservedCells,
+    #[error("linux,usable-memory-range of /chosen: RAM is used in {range} only")]
+    UsableRange { range: Span },
+    #[error("{property} has {bytes} bytes instead of 4 or 8: no initrd")]
+    InitrdLength { property: &'static str, bytes: usize },
+    #[error("initrd starts at {start:#x} but ends at {end:#x}: no initrd")]
+    InitrdOrder { start: u64, end: u64 },
+    #[error("/chosen has {property} alone: no initrd")]
+    InitrdHalf { property: &'static str },
     #[error(transparent)]
     Blob(#[from] Oddity),
     #[error("{node} has neither a range nor a size: ignored")]

@@ -19,6 +19,7 @@ mod facts;
 mod gic;
 mod guests;
 mod interrupts;
+mod memory;
 mod node;
 mod owned;
 mod read;

@@ -44,24 +44,37 @@ pub(super) fn cell_bytes(cells: usize) -> Option<usize> {
     matches!(cells, 1 | 2).then(|| cells * 4)
 }
 
-/// The ranges in `value`, a property like `reg` of the node at `path`, in cells of `bus`.
+/// The ranges in `value`, a property like `reg` of the node at `path`, in cells of `bus`: all of it.
 pub(super) fn ranges<'a>(
     value: &'a [u8],
     bus: CellSizes,
     property: &'static str,
     path: &str,
 ) -> Result<impl Iterator<Item = Range> + use<'a>, FactsError> {
+    let (entries, rest) = entries(value, bus, property, path)?;
+    rest.map(|()| entries)
+}
+
+/// As [`ranges`], but for a property that may end with a part of an entry, and the complaint if it does.
+pub(super) fn entries<'a>(
+    value: &'a [u8],
+    bus: CellSizes,
+    property: &'static str,
+    path: &str,
+) -> Result<(impl Iterator<Item = Range> + use<'a>, Result<(), FactsError>), FactsError> {
     let bytes = |cells| {
         let bad = || FactsError::Cells { node: path.into(), address: bus.address_cells, size: bus.size_cells };
         cell_bytes(cells).ok_or_else(bad)
     };
     let (address, size) = (bytes(bus.address_cells)?, bytes(bus.size_cells)?);
     let entry = address + size;
-    if !value.len().is_multiple_of(entry) {
-        return Err(FactsError::Length { node: path.into(), property, bytes: value.len(), entry });
-    }
-    Ok(value.chunks_exact(entry).map(move |entry| {
+    let rest = match value.len().is_multiple_of(entry) {
+        true => Ok(()),
+        false => Err(FactsError::Length { node: path.into(), property, bytes: value.len(), entry }),
+    };
+    let found = value.chunks_exact(entry).map(move |entry| {
         let (start, length) = entry.split_at(address);
         (number(start), number(length))
-    }))
+    });
+    Ok((found, rest))
 }

@@ -7,13 +7,12 @@
 use super::check::Blob;
 use super::chosen;
 use super::console;
-use super::facts::{Bank, Conduit, Facts, FactsError, Warning};
+use super::facts::{Conduit, Facts, FactsError, Warning};
 use super::gic;
-use super::node::{self, is_okay, ranges, text};
-use super::owned::{Mapping, Owner};
-use crate::addr::PhysAddr;
+use super::node::{self, is_okay, text};
+use super::owned::Owner;
 use alloc::format;
-use fdt::node::{CellSizes, FdtNode};
+use fdt::node::FdtNode;
 
 impl Blob<'_> {
     /// Reads the facts.
@@ -31,7 +30,7 @@ impl Blob<'_> {
         let root = fdt.find_node("/").ok_or(FactsError::NoMemory)?;
         let (mut chosen, mut aliases) = (None, None);
         for child in root.children() {
-            match child.name {
+            match without_address(child.name) {
                 "chosen" => chosen = chosen.or(Some(child)),
                 "aliases" => aliases = aliases.or(Some(child)),
                 "firmware" => child.children().for_each(|child| facts.psci("/firmware", child)),
@@ -44,76 +43,38 @@ impl Blob<'_> {
         for (entry, reservation) in fdt.memory_reservations().enumerate() {
             let (start, size) = (reservation.address() as u64, reservation.size() as u64);
             if size > 0 {
-                facts.reserve(Owner::MemReserve(entry), start, size)?;
+                facts.reserve_oddly(Owner::MemReserve(entry), start, size);
             }
         }
         let cells = root.cell_sizes();
+        let mut without_bank = Ok(());
         for child in root.children() {
-            match child.name {
+            match without_address(child.name) {
                 "chosen" | "aliases" | "firmware" => {}
-                "reserved-memory" => facts.reserved_memory(child)?,
-                _ => facts.memory(child, cells)?,
+                "reserved-memory" => facts.reserved_memory(child),
+                _ => {
+                    let memory = facts.memory(child, cells);
+                    without_bank = without_bank.and(memory.clone());
+                    facts.or_warn(memory);
+                }
             }
         }
         if facts.banks.is_empty() {
-            return Err(FactsError::NoMemory);
+            return Err(without_bank.err().unwrap_or(FactsError::NoMemory));
         }
-        chosen.map_or(Ok(()), |chosen| chosen::read(chosen, facts))
+        let Some(chosen) = chosen else { return Ok(()) };
+        facts.usable_range(chosen, cells)?;
+        chosen::read(chosen, facts)
     }
 }
 
+/// The name of a node without its unit address: some trees have one where there should be none, and Linux finds those nodes
+/// by their names alone.
+fn without_address(name: &str) -> &str {
+    name.split('@').next().unwrap_or_default()
+}
+
 impl Facts<'_> {
-    /// The banks, if `child` of the root is a memory node.
-    fn memory(&mut self, child: FdtNode<'_, '_>, root: CellSizes) -> Result<(), FactsError> {
-        let (mut is_memory, mut status, mut reg) = (false, None, None);
-        for property in child.properties() {
-            match property.name {
-                "device_type" => is_memory = text(property.value) == Some("memory"),
-                "status" => status = Some(property.value),
-                "reg" => reg = Some(property.value),
-                _ => {}
-            }
-        }
-        if is_memory && is_okay(status) {
-            let path = format!("/{}", child.name);
-            let reg = reg.ok_or_else(|| FactsError::Missing { node: path.clone(), property: "reg" })?;
-            for (start, size) in ranges(reg, root, "reg", &path)? {
-                self.banks.push(Bank { node: path.clone(), start: PhysAddr::new(start), size });
-            }
-        }
-        Ok(())
-    }
-
-    /// The children of `/reserved-memory`.
-    fn reserved_memory(&mut self, parent: FdtNode<'_, '_>) -> Result<(), FactsError> {
-        let cells = parent.cell_sizes();
-        for child in parent.children() {
-            if !is_okay(child.property("status").map(|status| status.value)) {
-                continue;
-            }
-            let path = format!("/{}/{}", parent.name, child.name);
-            let Some(reg) = child.property("reg") else {
-                self.warnings.push(match child.property("size") {
-                    Some(size) if size.value.len() <= 8 => {
-                        Warning::Dynamic { node: path, size: node::number(size.value) }
-                    }
-                    _ => Warning::NoRange { node: path },
-                });
-                continue;
-            };
-            let mapping = child.property("no-map").map_or(Mapping::Allowed, |_| Mapping::Forbidden);
-            for (start, size) in ranges(reg.value, cells, "reg", &path)? {
-                // A placeholder that the firmware was to fill.
-                if size == 0 {
-                    self.warnings.push(Warning::EmptyRange { node: path.clone(), start });
-                    continue;
-                }
-                self.reserve(Owner::ReservedMemory { node: path.clone(), mapping }, start, size)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The conduit, if `node`, a child of `parent`, is a PSCI node; the first one counts.
     fn psci(&mut self, parent: &str, node: FdtNode<'_, '_>) {
         let property = |name| node.property(name).map(|property| property.value);

@@ -66,6 +66,8 @@ struct Node<'a> {
     device_type: Option<&'a [u8]>,
     status: Option<&'a [u8]>,
     reg: Option<&'a [u8]>,
+    usable: Option<&'a [u8]>,
+    usable_range: Option<&'a [u8]>,
     static_memory: Option<&'a [u8]>,
     shared_memory: Option<&'a [u8]>,
     static_cells: [Option<&'a [u8]>; 2],
@@ -122,8 +124,7 @@ impl<'a> Survey<'a> {
             .find_map(|count| blocks.find(count))
     }
 
-    /// Calls `visit` for every range that the blob names. `None` if the blob makes no sense, or says of RAM what is not
-    /// understood here.
+    /// Calls `visit` for every range that the blob names. `None` if the blob makes no sense.
     fn each(&self, visit: &mut dyn FnMut(Use, Span)) -> Option<()> {
         for entry in self.reservations.chunks_exact(16) {
             let (start, size) = entry.split_at(8);
@@ -147,9 +148,9 @@ impl<'a> Survey<'a> {
                     *cells.get_mut(depth)? = Cells { address: 2, size: 1 };
                     depth += 1;
                     if depth == 2 {
-                        part = match name {
-                            b"chosen" => Part::Chosen,
-                            b"reserved-memory" => Part::ReservedMemory,
+                        part = match name.split(|&byte| byte == b'@').next() {
+                            Some(b"chosen") => Part::Chosen,
+                            Some(b"reserved-memory") => Part::ReservedMemory,
                             _ => Part::Other,
                         };
                     }
@@ -163,8 +164,6 @@ impl<'a> Survey<'a> {
                     match name {
                         "#address-cells" => own.address = first_cell(value),
                         "#size-cells" => own.size = first_cell(value),
-                        // Which RAM may be used at all.
-                        "linux,usable-memory-range" if part == Part::Chosen => return None,
                         _ => {}
                     }
                     if let Some(node) = &mut node {
@@ -184,6 +183,8 @@ impl<'a> Node<'a> {
             "device_type" => &mut self.device_type,
             "status" => &mut self.status,
             "reg" => &mut self.reg,
+            "linux,usable-memory" => &mut self.usable,
+            "linux,usable-memory-range" => &mut self.usable_range,
             "xen,static-mem" => &mut self.static_memory,
             "xen,shared-mem" => &mut self.shared_memory,
             "#xen,static-mem-address-cells" => &mut self.static_cells[0],
@@ -201,13 +202,26 @@ impl<'a> Node<'a> {
         match part {
             Part::Other if depth == 2 => {
                 if self.device_type.and_then(text) == Some("memory") && is_okay(self.status) {
-                    each_range(self.reg, cells, 1, &mut |start, size| emit(visit, Use::Ram, start, size));
+                    each_range(self.usable.or(self.reg), cells, 1, &mut |start, size| {
+                        emit(visit, Use::Ram, start, size);
+                    });
                 }
             }
             Part::Other => {}
             Part::ReservedMemory | Part::Chosen => {
                 let mut take = |start, size| emit(visit, Use::Taken, start, size);
                 each_range(self.reg, cells, 1, &mut take);
+                if depth == 2 {
+                    // RAM outside the range is a crashed kernel's. Of several ranges, any one is a part of what may be used.
+                    let mut usable = None;
+                    each_range(self.usable_range, cells, 1, &mut |start, size| {
+                        usable = (size > 0).then_some((start, size)).or(usable)
+                    });
+                    if let Some((start, size)) = usable {
+                        take(0, start);
+                        take(start.saturating_add(size), u64::MAX);
+                    }
+                }
                 let cell = |value: Option<&[u8]>, other| value.map_or(other, |value| number(value) as usize);
                 let [address, size] = self.static_cells;
                 let own = Cells { address: cell(address, cells.address), size: cell(size, cells.size) };

@@ -84,7 +84,7 @@ pub fn silent_owner<'m>(map: &'m MemoryMap, probe: &mut dyn Probe) -> Option<&'m
     map.reserved.iter().find(|Owned { owner, span }| {
         let (Some(first), Some(last)) = (Mfn::containing(span.start), last_frame(span)) else { return false };
         match owner {
-            Owner::Module(_) | Owner::Initrd => !probe.reads(first) || !probe.reads(last),
+            Owner::Module(_) => !probe.reads(first) || !probe.reads(last),
             Owner::StaticMem(_) => last.checked_add(1).is_some_and(|end| first_silent(&(first..end), probe).is_some()),
             _ => false,
         }

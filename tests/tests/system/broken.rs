@@ -71,14 +71,6 @@ fn a_machine_without_memory_is_refused() {
 }
 
 #[test]
-fn banks_that_overlap_are_refused_by_name() {
-    let tree = sound().memory(&[(RAM_START + GIB, 2 * GIB)]);
-    run(Boot::with_tree(&tree)).expect_fatal(
-        "memory of /memory@80000000 [0x80000000, 0x100000000) overlaps memory of /memory@40000000 [0x40000000, 0xc0000000)",
-    );
-}
-
-#[test]
 fn ram_that_is_reserved_to_the_last_page_is_refused() {
     run(Boot::with_tree(&sound().mem_reserve(RAM_START, 2 * GIB))).expect_fatal("no room for");
 }

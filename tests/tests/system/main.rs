@@ -20,6 +20,7 @@ mod large_trees;
 mod linux;
 mod machines;
 mod mpu;
+mod odd_trees;
 mod options;
 mod own_guest;
 mod small_guest;

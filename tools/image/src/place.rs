@@ -3,7 +3,7 @@
 use crate::elf::{Elf, Segment};
 use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, BlobError, FactsError, Owned, Owner};
-use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
+use lacuna::memory_map::{MapError, MemoryMap, PhysLimit, Warning};
 use std::ops::Range;
 
 /// The linker script's names for the places where access rights change.
@@ -66,7 +66,15 @@ pub fn check_memory(segments: &[Segment], base: u64, tree: &[u8]) -> Result<(), 
         let span = span.ok_or_else(|| PlaceError::PastTheEnd { segment: memory.clone(), base })?;
         owned.push(Owned { owner: Owner::Image, span });
     }
-    MemoryMap::new(&facts.banks, owned, PhysLimit::WIDEST)?;
+    let map = MemoryMap::new(&facts.banks, owned, PhysLimit::WIDEST)?;
+    // The image boots in a reservation, too, with a warning. A place that somebody chooses should be no such.
+    for warning in map.warnings() {
+        if let Warning::Overlap { first, second } = warning
+            && [first, second].iter().any(|owned| owned.owner == Owner::Image)
+        {
+            return Err(MapError::Overlap { first: first.clone(), second: second.clone() }.into());
+        }
+    }
     Ok(())
 }
 

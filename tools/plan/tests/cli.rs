@@ -169,7 +169,6 @@ fn a_broken_device_tree_is_refused_with_the_images_line() {
         ("cut short", file("cut.dtb", &whole[..whole.len() - 8]), "lacuna: fatal: device tree is cut short: "),
         ("empty", file("empty.dtb", &[]), "lacuna: fatal: device tree is cut short: "),
         ("no memory", device_tree("none.dtb", &[]), "lacuna: fatal: device tree has no usable memory node"),
-        ("overlap", device_tree("lap.dtb", &[(0, 0x2000), (0x1000, 0x2000)]), "lacuna: fatal: memory of /memory@1000 "),
     ];
     for (name, path, wanted) in cases {
         let line = failure(&run([path]), 1);
@@ -180,9 +179,16 @@ fn a_broken_device_tree_is_refused_with_the_images_line() {
 }
 
 #[test]
-fn overlapping_banks_are_refused_by_both_names() {
-    let line = failure(&run(["--bank", "0:2000", "--bank", "0x1000:0x1000"]), 1);
-    assert!(line.starts_with("lacuna: fatal: ") && line.contains("0:2000") && line.contains("0x1000:0x1000"), "{line}");
+fn overlapping_banks_are_merged_with_a_warning_that_names_both() {
+    let output = run(["--json", "--bank", "0:2000", "--bank", "0x1000:0x2000"]);
+    let warning = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(
+        warning,
+        "lacuna-plan: warning: memory of --bank 0x1000:0x2000 [0x1000, 0x3000) overlaps memory of --bank 0:2000 \
+         [0x0, 0x2000): merged\n"
+    );
+    let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["banks"], json!([{"start": 0, "size": 0x3000}]));
 }
 
 #[test]

@@ -67,6 +67,16 @@ fn what_anybody_may_own_is_left_alone() {
     for tree in [
         root().with(memory()).with(initrd.clone()),
         root().with(initrd).with(memory()),
+        // Names and numbers of cells as they should not be, but are read.
+        root().with(memory()).with(
+            node("chosen@0").cells("linux,initrd-start", &[RAM as u32]).cells("linux,initrd-end", &[RAM as u32 + 1]),
+        ),
+        root().with(memory()).with(
+            node("reserved-memory@0")
+                .cells("#address-cells", &[2, 0])
+                .cells("#size-cells", &[2, 1])
+                .with(reserving(RAM, 1)),
+        ),
         root().with(memory()).with(reserved().with(reserving(RAM, 1))),
         root().with(reserved().with(reserving(RAM, 1).text("status", "disabled"))).with(memory()),
         chosen(reserving(RAM, 0x1000)),
@@ -95,10 +105,29 @@ fn where_there_is_less_than_asked_for_a_part_is_found_or_nothing() {
     assert_eq!(found(&all_but(2 * MIB), 32 * MIB), Some(span(RAM, RAM + 2 * MIB)));
     let nothing = root().with(memory()).blob_reserving(&[(RAM, 1), (RAM + 4 * MIB, 1 << 30)]);
     assert_eq!(found(&nothing, 2 * MIB), None);
-    // The image is in no bank, or memory may only be used in part.
+    // The image is in no bank, or in memory that may not be used.
     assert_eq!(found(&root().blob(), 2 * MIB), None);
     let usable = node("chosen").cells("linux,usable-memory-range", &[0, 0x4000_0000, 0, 0x1000]);
     assert_eq!(found(&root().with(memory()).with(usable).blob(), 2 * MIB), None);
+    let usable = memory().cells("linux,usable-memory", &[0, 0x4000_0000, 0, 0x1000]);
+    assert_eq!(found(&root().with(usable).blob(), 2 * MIB), None);
+}
+
+/// Large trees have them, too: those that a kernel makes for the one that saves its memory.
+#[test]
+fn usable_memory_is_all_that_is_looked_at() {
+    let only = Some(span(RAM + 4 * MIB, RAM + 6 * MIB));
+    let cells = |start: u64, bytes: u64| [0, start as u32, 0, bytes as u32];
+    let usable = memory().cells("linux,usable-memory", &cells(RAM + 2 * MIB, 4 * MIB));
+    assert_eq!(found(&root().with(usable).blob(), 8 * MIB), only);
+    let found_in = |ranges: &[[u32; 4]]| {
+        let chosen = node("chosen").cells("linux,usable-memory-range", &ranges.concat());
+        found(&root().with(memory()).with(chosen).blob(), 8 * MIB)
+    };
+    assert_eq!(found_in(&[cells(RAM + 2 * MIB, 4 * MIB)]), only);
+    assert_eq!(found_in(&[cells(RAM, 0), cells(RAM + 4 * MIB, 2 * MIB), cells(0, 0)]), only);
+    // Of no bytes it restricts nothing.
+    assert_eq!(found_in(&[cells(RAM, 0)]), found(&root().with(memory()).blob(), 8 * MIB));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::addr::PhysAddr;
 use crate::devtree::{Bank, Blob, Conduit, Facts, FactsError, Mapping, Owner, Warning};
 use std::string::ToString;
-use std::vec;
+use std::{format, vec};
 
 fn banks(tree: &Node) -> Result<Vec<(u64, u64)>, FactsError> {
     let blob = tree.blob();
@@ -61,10 +61,21 @@ fn illegal_cells_are_told_with_the_node() {
     );
 }
 
+/// What is told of a tree that can be used all the same.
+fn told(tree: &Node) -> Vec<String> {
+    let blob = tree.blob();
+    let facts = Blob::check(&blob).unwrap();
+    let warnings = facts.facts().unwrap().warnings;
+    warnings.iter().filter(|warning| **warning != Warning::NoStdout).map(ToString::to_string).collect()
+}
+
 #[test]
-fn a_reg_that_is_not_a_multiple_of_its_entries_is_refused_by_name() {
+fn what_follows_the_last_whole_entry_of_a_reg_is_left_out() {
+    const TOLD: &str = "reg of /memory@0 has 20 bytes, not a multiple of its 16-byte entries";
     let tree = root().with(ram("memory@0", &[0, 0, 0, 4096, 1]));
-    assert_eq!(refusal(&tree).to_string(), "reg of /memory@0 has 20 bytes, not a multiple of its 16-byte entries");
+    assert_eq!((banks(&tree).unwrap(), told(&tree)), (vec![(0, 4096)], vec![format!("{TOLD}: left out")]));
+    // If no memory is left at all, the boot ends by the same words.
+    assert!(refusal(&root().with(ram("memory@0", &[0, 0]))).to_string().starts_with("reg of /memory@0 has 8 bytes"));
 }
 
 #[test]
@@ -74,6 +85,42 @@ fn a_tree_without_memory_is_refused() {
     assert_eq!(refusal(&root().with(ram("memory@0", &[]))), FactsError::NoMemory);
     let missing = refusal(&root().with(node("memory@0").text("device_type", "memory")));
     assert_eq!(missing.to_string(), "/memory@0 has no reg");
+}
+
+#[test]
+fn a_memory_node_without_memory_is_left_out_if_there_is_another() {
+    let tree = root().with(node("memory").text("device_type", "memory")).with(memory());
+    assert_eq!((banks(&tree).unwrap().len(), told(&tree)), (1, vec!["/memory has no reg: left out".into()]));
+}
+
+/// What a kernel that has crashed leaves to the one that saves its memory.
+#[test]
+fn usable_memory_is_all_there_is() {
+    let tree = root().with(ram("memory@0", &[0, 0, 0, 0x8000]).cells("linux,usable-memory", &[0, 0x2000, 0, 0x1000]));
+    assert_eq!(banks(&tree).unwrap(), [(0x2000, 0x1000)]);
+
+    let with = |cells: &[u32]| {
+        let memory = ram("memory@40000000", &[0, 0x4000_0000, 0, 0x100_0000, 0, 0x8000_0000, 0, 0x100_0000]);
+        root().with(memory).with(node("chosen").cells("linux,usable-memory-range", cells))
+    };
+    let one = with(&[0, 0x4080_0000, 0, 0x7000_0000]);
+    assert_eq!(banks(&one).unwrap(), [(0x4080_0000, 0x80_0000), (0x8000_0000, 0x100_0000)]);
+    assert_eq!(told(&one), ["linux,usable-memory-range of /chosen: RAM is used in [0x40800000, 0xb0800000) only"]);
+    let two = with(&[0, 0x4080_0000, 0, 0x1000, 0, 0x80ff_f000, u32::MAX, u32::MAX]);
+    assert_eq!((banks(&two).unwrap(), told(&two).len()), (vec![(0x4080_0000, 0x1000), (0x80ff_f000, 0x1000)], 2));
+    // Of no bytes it restricts nothing, as under Linux.
+    for nothing in [with(&[]), with(&[0, 0, 0, 0])] {
+        assert_eq!((banks(&nothing).unwrap().len(), told(&nothing).len()), (2, 0));
+    }
+    // RAM outside it is somebody's, so nothing is guessed.
+    assert_eq!(
+        refusal(&with(&[0, 0x4080_0000, 0])).to_string(),
+        "linux,usable-memory-range of /chosen has 12 bytes, not a multiple of its 16-byte entries"
+    );
+    assert_eq!(
+        refusal(&with(&[0, 0, 0, 0x1000])).to_string(),
+        "linux,usable-memory-range of /chosen, [0x0, 0x1000) and what follows, has no RAM"
+    );
 }
 
 #[test]
@@ -99,14 +146,56 @@ fn the_memory_reservation_block_is_reserved() {
 }
 
 #[test]
-fn a_reservation_past_the_end_of_the_address_space_is_refused() {
+fn a_reservation_past_the_end_of_the_address_space_is_cut() {
     let mut blob = root().with(memory()).blob_reserving(&[(0x4000_0000, 0x1000)]);
     let at = get(&blob, RESERVATIONS) as usize;
     blob[at + 8..at + 16].fill(0xff);
+    let facts = Blob::check(&blob).unwrap();
+    let facts = facts.facts().unwrap();
+    assert_eq!((facts.reservations[0].span.start.get(), facts.reservations[0].span.end.get()), (0x4000_0000, u64::MAX));
     assert_eq!(
-        Blob::check(&blob).unwrap().facts().unwrap_err().to_string(),
-        "memreserve entry 0 at 0x40000000, 0xffffffffffffffff bytes, reaches past the end of the address space"
+        facts.warnings.last().unwrap().to_string(),
+        "memreserve entry 0 [0x40000000, 0xffffffffffffffff), 0xffffffffffffffff bytes, reaches past the end of the \
+         address space: cut"
     );
+}
+
+#[test]
+fn reserved_memory_that_cannot_be_read_is_left_out() {
+    let child = || node("a@60000000").cells("reg", &[0x6000_0000, 0x10_0000]);
+    let parent = |cells: &[(&str, &[u32])]| {
+        cells.iter().fold(node("reserved-memory"), |node, (name, value)| node.cells(name, value))
+    };
+    const WITHOUT: &str = "/reserved-memory has no #address-cells and #size-cells: ignored with all its children";
+    let (address, size) = ("#address-cells", "#size-cells");
+    for (parent, told_first) in [
+        (parent(&[]), WITHOUT),
+        (parent(&[(address, &[1])]), WITHOUT),
+        (parent(&[(size, &[1])]), WITHOUT),
+        (
+            parent(&[(address, &[3]), (size, &[1])]),
+            "/reserved-memory/a@60000000 is addressed by 3 address and 1 size cells, only 1 and 2 can be read: left out",
+        ),
+        (
+            parent(&[(address, &[2]), (size, &[2])]),
+            "reg of /reserved-memory/a@60000000 has 8 bytes, not a multiple of its 16-byte entries: left out",
+        ),
+    ] {
+        let tree = root().with(memory()).with(parent.with(child()));
+        assert_eq!((owned(&tree, &[(0x4000_0000, 1)]).len(), told(&tree)), (1, vec![told_first.into()]));
+    }
+    assert_eq!(told(&root().with(memory()).with(node("reserved-memory"))), Vec::<String>::new());
+    let trailing = node("b@0").cells("reg", &[0x4200_0000, 0x1000, 7]);
+    let tree = root().with(memory()).with(parent(&[(address, &[1]), (size, &[1])]).with(trailing));
+    assert_eq!((owned(&tree, &[]).len(), told(&tree).len()), (1, 1));
+}
+
+#[test]
+fn nodes_are_known_by_their_names_without_an_address() {
+    let parent = node("reserved-memory@0").cells("#address-cells", &[1]).cells("#size-cells", &[1]);
+    let parent = parent.with(node("a").cells("reg", &[0x6000_0000, 0x1000]));
+    let chosen = node("chosen@0").cells("linux,initrd-start", &[0x4800_0000]).cells("linux,initrd-end", &[0x4900_0000]);
+    assert_eq!(owned(&root().with(memory()).with(parent).with(chosen), &[]).len(), 2);
 }
 
 #[test]
@@ -134,8 +223,8 @@ fn reserved_memory_without_an_address_is_worth_a_warning() {
     let parent = node("reserved-memory")
         .cells("#address-cells", &[2])
         .cells("#size-cells", &[2])
-        .with(node("pool").cells("size", &[0, 0x40_0000]))
-        .with(node("empty"));
+        .with(node("pool").cells("size", &[0, 0x40_0000]).cells("alloc-ranges", &[0, 0x4000_0000, 0, 0x1000_0000]))
+        .with(node("empty").cells("reg", &[]));
     let blob = root().with(memory()).with(parent).blob();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
@@ -155,7 +244,7 @@ fn empty_reserved_memory_is_worth_a_warning() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     assert_eq!(facts.reservations, []);
-    let message = "/reserved-memory/none@5000 has an empty range at 0x5000: ignored";
+    let message = "reserved-memory /reserved-memory/none@5000 has an empty range at 0x5000: ignored";
     assert_eq!(facts.warnings.last().unwrap().to_string(), message);
 }
 
@@ -168,7 +257,7 @@ fn console_and_psci_are_known_whatever_is_wrong_with_the_rest() {
     let guest = node("domU1").text("compatible", "xen,domain");
     let wrong = [
         root().with(chosen.clone()),
-        root().with(memory()).with(memory().cells("reg", &[0])).with(chosen.clone()),
+        root().with(node("memory@0").text("device_type", "memory").cells("reg", &[0])).with(chosen.clone()),
         root().with(memory()).with(chosen.with(guest)),
     ];
     for tree in wrong {

@@ -1,0 +1,128 @@
+//! Who may own memory beside whom.
+//!
+//! What a guest is given, and what it is given to read, must be nobody else's: there a tree that contradicts itself is refused,
+//! for any guess could give a guest what is somebody else's. All others only keep memory away from everybody, and trees of
+//! real boards name the same range twice, reserve what firmware has loaded, or have an initrd in a reservation. There the
+//! union is kept away, with a warning.
+
+use super::{MapError, Warning, holds};
+use crate::addr::{Mfn, PAGE_SIZE};
+use crate::devtree::{Owned, Owner};
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// How many warnings there are about reservations, at most, before the rest is counted: a tree can have a hundred thousand.
+pub(super) const TOLD: usize = 16;
+
+/// Checks `owned`, none empty and in ascending order, against `ram` and against each other.
+pub(super) fn check(owned: &[Owned], ram: &[Range<Mfn>], warnings: &mut Vec<Warning>) -> Result<(), MapError> {
+    let mut told = 0;
+    let mut warn = |warning| {
+        told += 1;
+        if told <= TOLD {
+            warnings.push(warning);
+        }
+    };
+    // Of those before, the one of each kind that reaches furthest. Whoever overlaps any of a kind overlaps that one; and if
+    // only the same range is no contradiction, all of the kind that overlap it have the same range.
+    let mut furthest = [const { None::<&Owned> }; KINDS];
+    for this in owned {
+        let kind = Kind::of(&this.owner);
+        if !holds(ram, &this.span) {
+            match kind {
+                Kind::Image | Kind::Module | Kind::StaticMem => return Err(MapError::NotRam { what: this.clone() }),
+                Kind::FrameZero => {}
+                _ => warn(Warning::NotRam { what: this.clone() }),
+            }
+        }
+        let is_aligned = this.span.start.is_aligned(PAGE_SIZE) && this.span.end.is_aligned(PAGE_SIZE);
+        if kind == Kind::StaticMem && !is_aligned {
+            return Err(MapError::Unaligned { what: this.clone() });
+        }
+        for first in furthest.iter().copied().flatten().filter(|first| first.span.overlaps(&this.span)) {
+            match kind.beside(Kind::of(&first.owner)) {
+                Meeting::Fine => {}
+                Meeting::FineIfSame if first.span == this.span => {}
+                Meeting::Odd => warn(Warning::Overlap { first: first.clone(), second: this.clone() }),
+                Meeting::FineIfSame | Meeting::Contradiction => {
+                    return Err(MapError::Overlap { first: first.clone(), second: this.clone() });
+                }
+            }
+        }
+        if let Some(last) = furthest.get_mut(kind as usize)
+            && last.is_none_or(|last| last.span.end < this.span.end)
+        {
+            *last = Some(this);
+        }
+    }
+    if told > TOLD {
+        warnings.push(Warning::More { count: told - TOLD });
+    }
+    Ok(())
+}
+
+/// An owner without its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Image,
+    DeviceTree,
+    Initrd,
+    Module,
+    StaticMem,
+    ReservedMemory,
+    MemReserve,
+    FrameZero,
+}
+
+/// How many kinds of owners there are.
+const KINDS: usize = Kind::FrameZero as usize + 1;
+
+/// What it means that two owners have a byte in common.
+enum Meeting {
+    /// Nothing.
+    Fine,
+    /// Nothing if they have all bytes in common: it is one thing that is named twice.
+    FineIfSame,
+    /// The tree is odd, but nobody gets what is somebody else's.
+    Odd,
+    /// One of them gets, or reads, what is the other's.
+    Contradiction,
+}
+
+impl Kind {
+    pub(super) fn of(owner: &Owner) -> Self {
+        match owner {
+            Owner::Image => Self::Image,
+            Owner::DeviceTree => Self::DeviceTree,
+            Owner::Initrd => Self::Initrd,
+            Owner::Module(_) => Self::Module,
+            Owner::StaticMem(_) => Self::StaticMem,
+            Owner::ReservedMemory { .. } => Self::ReservedMemory,
+            Owner::MemReserve(_) => Self::MemReserve,
+            Owner::FrameZero => Self::FrameZero,
+        }
+    }
+
+    /// What it means that something of this kind has a byte in common with something of `other`.
+    fn beside(self, other: Self) -> Meeting {
+        let is_either = |kind| self == kind || other == kind;
+        let are_among = |kinds: &[Self]| kinds.contains(&self) && kinds.contains(&other);
+        if is_either(Self::FrameZero) {
+            Meeting::Fine
+        } else if is_either(Self::StaticMem) {
+            // It becomes a guest's, which may do with it what it likes.
+            Meeting::Contradiction
+        } else if is_either(Self::MemReserve) {
+            // Firmware lists what it has loaded, the blob for instance, in the memory reservation block, too.
+            Meeting::Fine
+        } else if are_among(&[Self::Initrd, Self::Module]) {
+            // Two guests may be started from one module, and the initrd may also be described as one.
+            Meeting::FineIfSame
+        } else if is_either(Self::Module) || are_among(&[Self::Image, Self::DeviceTree]) {
+            // A guest would read what the other has written; image or blob are no longer what was loaded.
+            Meeting::Contradiction
+        } else {
+            Meeting::Odd
+        }
+    }
+}
