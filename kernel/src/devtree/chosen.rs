@@ -4,9 +4,9 @@
 //! tree made for Xen reserves the same memory here.
 
 use super::facts::{Facts, FactsError, Warning};
-use super::guests::{self, GUEST, Kind, Role};
-use super::node::{self, is_compatible, number, ranges, text};
-use super::owned::Owner;
+use super::guests::{self, GUEST, Kind, Role, SHARED_MEMORY};
+use super::node::{self, cell_bytes, is_compatible, number, ranges, text};
+use super::owned::{Owned, Owner};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -27,6 +27,9 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
             if Kind::of(child).is_some() {
                 module(child, bus, &path, facts)?;
                 continue;
+            }
+            if is_compatible(child, &SHARED_MEMORY) {
+                shared_memory(child, bus, &path, facts)?;
             }
             if is_compatible(child, &GUEST) {
                 facts.reservations.extend(guests::static_memory(child, bus, &path)?.unwrap_or_default());
@@ -69,6 +72,31 @@ impl Facts<'_> {
             },
         }
     }
+}
+
+/// Reserves what guests are to share, whoever they are: they cannot have it here, but others may use it.
+///
+/// The host's address may be left out, for Xen to choose the memory.
+fn shared_memory(node: FdtNode<'_, '_>, bus: CellSizes, path: &str, facts: &mut Facts<'_>) -> Result<(), FactsError> {
+    const PROPERTY: &str = "xen,shared-mem";
+    let missing = || FactsError::Missing { node: path.into(), property: PROPERTY };
+    let value = node::value(node, PROPERTY).ok_or_else(missing)?;
+    let bad = || FactsError::SharedLength { node: path.into(), property: PROPERTY, bytes: value.len() };
+    let (address, size) = cell_bytes(bus.address_cells).zip(cell_bytes(bus.size_cells)).ok_or_else(bad)?;
+    if value.len() == address + size {
+        let (_, size) = value.split_at(address);
+        facts.warnings.push(Warning::SharedAnywhere { node: path.into(), size: number(size) });
+        return Ok(());
+    }
+    if value.len() != 2 * address + size {
+        return Err(bad());
+    }
+    let (start, rest) = value.split_at(address);
+    let (_, size) = rest.split_at(address);
+    let what = Owned::new(Owner::SharedMem(path.into()), number(start), number(size))?;
+    facts.warnings.push(Warning::SharedMemory { what: what.clone() });
+    facts.reservations.push(what);
+    Ok(())
 }
 
 fn module(node: FdtNode<'_, '_>, bus: CellSizes, path: &str, facts: &mut Facts<'_>) -> Result<(), FactsError> {

@@ -102,6 +102,8 @@ pub enum FactsError {
     Wraps { owner: Owner, start: u64, size: u64 },
     #[error("linux,usable-memory-range of /chosen, {first} and what follows, has no RAM")]
     NothingUsable { first: Span },
+    #[error("{property} of {node} has {bytes} bytes instead of an address and a size, or two addresses and a size")]
+    SharedLength { node: String, property: &'static str, bytes: usize },
     #[error(transparent)]
     Guest(#[from] GuestError),
 }
@@ -147,6 +149,10 @@ pub enum Warning {
     InitrdOrder { start: u64, end: u64 },
     #[error("/chosen has {property} alone: no initrd")]
     InitrdHalf { property: &'static str },
+    #[error("{what} is reserved, but shared with nobody: guests share no memory")]
+    SharedMemory { what: Owned },
+    #[error("{node} shares {size:#x} bytes of any memory: ignored, guests share no memory")]
+    SharedAnywhere { node: String, size: u64 },
     #[error(transparent)]
     Blob(#[from] Oddity),
     #[error("{node} has neither a range nor a size: ignored")]

@@ -27,6 +27,9 @@ use modules::Modules;
 /// What a guest's node is compatible with.
 pub(super) const GUEST: [&str; 1] = ["xen,domain"];
 
+/// What a node of memory that guests share is compatible with.
+pub(super) const SHARED_MEMORY: [&str; 1] = ["xen,domain-shared-memory-v1"];
+
 /// A guest as the device tree describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
@@ -220,5 +223,15 @@ pub(super) fn static_memory(
         return Ok(None);
     };
     let owned = |(start, size)| Owned::new(Owner::StaticMem(path.into()), start, size);
+    let bus = static_cells(guest, path)?.unwrap_or(bus);
     ranges(memory.value, bus, PROPERTY, path)?.map(owned).collect::<Result<_, _>>().map(Some)
+}
+
+/// The cells of `xen,static-mem` if the guest's node says them, as trees for Xen up to 4.16 do. One alone is as good as a
+/// count of no cells for the other, as it is there.
+fn static_cells(guest: FdtNode<'_, '_>, path: &str) -> Result<Option<CellSizes>, GuestError> {
+    let address = cell(guest, path, "#xen,static-mem-address-cells")?;
+    let size = cell(guest, path, "#xen,static-mem-size-cells")?;
+    let count = |cells: Option<u32>| cells.unwrap_or_default() as usize;
+    Ok(address.or(size).map(|_| CellSizes { address_cells: count(address), size_cells: count(size) }))
 }

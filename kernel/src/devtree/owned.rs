@@ -18,6 +18,8 @@ pub enum Owner {
     Module(String),
     /// Host memory given to one guest by `xen,static-mem`, with the path of the guest's node.
     StaticMem(String),
+    /// Host memory that guests are to share, with the path of its `xen,domain-shared-memory-v1` node.
+    SharedMem(String),
     /// A child of `/reserved-memory`.
     ReservedMemory {
         /// Path of the node.
@@ -48,6 +50,7 @@ impl fmt::Display for Owner {
             Self::Initrd => f.write_str("initrd"),
             Self::Module(node) => write!(f, "module {node}"),
             Self::StaticMem(node) => write!(f, "xen,static-mem of {node}"),
+            Self::SharedMem(node) => write!(f, "shared memory {node}"),
             Self::ReservedMemory { node, mapping: Mapping::Allowed } => write!(f, "reserved-memory {node}"),
             Self::ReservedMemory { node, mapping: Mapping::Forbidden } => write!(f, "reserved-memory (no-map) {node}"),
             Self::MemReserve(entry) => write!(f, "memreserve entry {entry}"),

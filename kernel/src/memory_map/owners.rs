@@ -69,6 +69,7 @@ pub(super) enum Kind {
     Initrd,
     Module,
     StaticMem,
+    SharedMem,
     ReservedMemory,
     MemReserve,
     FrameZero,
@@ -97,6 +98,7 @@ impl Kind {
             Owner::Initrd => Self::Initrd,
             Owner::Module(_) => Self::Module,
             Owner::StaticMem(_) => Self::StaticMem,
+            Owner::SharedMem(_) => Self::SharedMem,
             Owner::ReservedMemory { .. } => Self::ReservedMemory,
             Owner::MemReserve(_) => Self::MemReserve,
             Owner::FrameZero => Self::FrameZero,
@@ -115,10 +117,11 @@ impl Kind {
         } else if is_either(Self::MemReserve) {
             // Firmware lists what it has loaded, the blob for instance, in the memory reservation block, too.
             Meeting::Fine
-        } else if are_among(&[Self::Initrd, Self::Module]) {
-            // Two guests may be started from one module, and the initrd may also be described as one.
+        } else if are_among(&[Self::Initrd, Self::Module]) || are_among(&[Self::SharedMem]) {
+            // Two guests may be started from one module, the initrd may also be described as one, and memory that is shared
+            // is named by all who share it.
             Meeting::FineIfSame
-        } else if is_either(Self::Module) || are_among(&[Self::Image, Self::DeviceTree]) {
+        } else if is_either(Self::Module) || are_among(&[Self::Image, Self::DeviceTree, Self::SharedMem]) {
             // A guest would read what the other has written; image or blob are no longer what was loaded.
             Meeting::Contradiction
         } else {

@@ -149,7 +149,7 @@ fn what_is_run_or_given_to_a_guest_must_be_in_ram() {
     }
     // Adjacent banks are one.
     assert!(map(&[(GIB, GIB), (2 * GIB, GIB)], &[module(2 * GIB - 1, 2)]).is_ok());
-    for owner in [Owner::DeviceTree, Owner::Initrd] {
+    for owner in [Owner::DeviceTree, Owner::Initrd, Owner::SharedMem("/chosen/shm".into())] {
         let what = owned(owner, 2 * GIB - 1, 2);
         let map = map(&banks, std::slice::from_ref(&what)).unwrap();
         assert_eq!((map.warnings(), map.free_bytes()), (&[Warning::NotRam { what }][..], GIB - PAGE_SIZE));
@@ -227,6 +227,7 @@ fn what_a_guest_gets_or_reads_belongs_to_nobody_else() {
     let image = at(Owner::Image);
     let tree = at(Owner::DeviceTree);
     let initrd = at(Owner::Initrd);
+    let shared = at(Owner::SharedMem("/chosen/shm".into()));
     let listed = at(Owner::MemReserve(0));
     let module = || module(GIB + 0x1000, 0x2000);
     let static_memory = |guest: &str| static_memory(guest, GIB + 0x1000, 0x2000);
@@ -238,18 +239,31 @@ fn what_a_guest_gets_or_reads_belongs_to_nobody_else() {
         (static_memory("domU1"), image.clone()),
         (static_memory("domU1"), tree.clone()),
         (static_memory("domU1"), initrd.clone()),
+        (static_memory("domU1"), shared.clone()),
         (static_memory("domU1"), listed),
         (module(), reserved()),
         (module(), image.clone()),
         (module(), tree.clone()),
         (module(), initrd),
-        (image, tree),
+        (module(), shared.clone()),
+        (image.clone(), tree.clone()),
+        (shared.clone(), image),
+        (shared, tree),
     ];
     for (a, b) in pairs {
         for both in [[a.clone(), b.clone()], [b.clone(), a.clone()]] {
             assert!(matches!(map(&[(GIB, GIB)], &both), Err(MapError::Overlap { .. })), "{a} and {b}");
         }
     }
+}
+
+#[test]
+fn memory_that_is_shared_may_be_named_by_all_who_share_it() {
+    let shared = |guest: &str, size| owned(Owner::SharedMem(format!("/chosen/{guest}/shm")), GIB, size);
+    let map = |second| map(&[(GIB, GIB)], &[shared("domU1", 0x1000), second]);
+    assert!(map(shared("domU2", 0x1000)).unwrap().warnings().is_empty());
+    assert!(matches!(map(shared("domU2", 0x2000)), Err(MapError::Overlap { .. })));
+    assert_eq!(map(reserved(GIB, 0x2000)).unwrap().warnings().len(), 1);
 }
 
 #[test]

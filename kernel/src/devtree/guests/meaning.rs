@@ -5,7 +5,7 @@
 //! a guest that needs them will miss them, and the warning says why.
 
 use super::super::node::{is_compatible, text};
-use super::GUEST;
+use super::{GUEST, SHARED_MEMORY};
 use fdt::node::FdtNode;
 
 /// What a property or a node means.
@@ -29,15 +29,13 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
         }
         ("memory" | "cpus" | "vpl011" | "nr_spis" | "trap-unmapped-accesses", _) => Meaning::Known,
         ("xen,static-mem" | "direct-map", _) => Meaning::Known,
+        ("#xen,static-mem-address-cells" | "#xen,static-mem-size-cells", _) => Meaning::Known,
         ("xen,enhanced" | "passthrough", Some("disabled")) | ("xen,sci_type", Some("none")) => Meaning::Known,
 
         ("passthrough", _) => Meaning::Unsupported("no device can be given to a guest"),
         ("xen,sci_type", _) => Meaning::Unsupported("no guest may call the system controller"),
         ("llc-colors", _) => Meaning::Unsupported("the cache is not divided among guests"),
         ("v8r_el1_msa", _) => Meaning::Unsupported("a guest has the memory system that EL1 starts with"),
-        ("#xen,static-mem-address-cells" | "#xen,static-mem-size-cells", _) => {
-            Meaning::Unsupported("xen,static-mem is in the cells of /chosen")
-        }
 
         ("xen,enhanced", _) => Meaning::Ignored("there are none of Xen's interfaces"),
         ("capabilities", _) => Meaning::Ignored("no guest has any over others"),
@@ -53,7 +51,7 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
 
 /// What a child of a guest's node means that is no module.
 pub(super) fn of_node(node: FdtNode<'_, '_>) -> Meaning {
-    if is_compatible(node, &["xen,domain-shared-memory-v1"]) {
+    if is_compatible(node, &SHARED_MEMORY) {
         Meaning::Unsupported("guests share no memory")
     } else if is_compatible(node, &["xen,vcpu"]) {
         Meaning::Ignored("CPUs are not pinned")

@@ -68,6 +68,42 @@ fn an_initrd_that_makes_no_sense_is_none() {
 }
 
 #[test]
+fn memory_that_is_shared_is_reserved_and_told() {
+    let shm =
+        |cells: &[u32]| node("shm@0").text("compatible", "xen,domain-shared-memory-v1").cells("xen,shared-mem", cells);
+    let below = |cells: &[u32]| chosen().with(shm(cells));
+    let is = |path: &str| Owner::SharedMem(path.into());
+    assert_eq!(
+        owned(below(&[0x5000_0000, 0x6000_0000, 0x1000])).unwrap(),
+        [(is("/chosen/shm@0"), 0x5000_0000, 0x5000_1000)]
+    );
+    assert_eq!(
+        bootargs(below(&[0x5000_0000, 0x6000_0000, 0x1000])).1[0].to_string(),
+        "shared memory /chosen/shm@0 [0x50000000, 0x50001000) is reserved, but shared with nobody: guests share no memory"
+    );
+    // Memory of Xen's choice.
+    assert_eq!(owned(below(&[0x6000_0000, 0x1000])).unwrap(), []);
+    assert_eq!(
+        bootargs(below(&[0x6000_0000, 0x1000])).1[0].to_string(),
+        "/chosen/shm@0 shares 0x1000 bytes of any memory: ignored, guests share no memory"
+    );
+    // Of a guest that is not started: in the cells of its node.
+    let guest = node("domU1").text("compatible", "xen,domain").text("status", "disabled");
+    let guest =
+        guest.cells("#address-cells", &[2]).cells("#size-cells", &[1]).with(shm(&[8, 0, 0, 0x6000_0000, 0x2000]));
+    assert_eq!(owned(chosen().with(guest)).unwrap(), [(is("/chosen/domU1/shm@0"), 0x8_0000_0000, 0x8_0000_2000)]);
+
+    let refused = |chosen: Node| owned(chosen).unwrap_err().to_string();
+    assert_eq!(
+        refused(below(&[0x5000_0000])),
+        "xen,shared-mem of /chosen/shm@0 has 4 bytes instead of an address and a size, or two addresses and a size"
+    );
+    assert_eq!(refused(below(&[0x5000_0000, 0, 0])), "shared memory /chosen/shm@0 at 0x50000000 is empty");
+    let none = node("shm").text("compatible", "xen,domain-shared-memory-v1");
+    assert_eq!(refused(chosen().with(none)), "/chosen/shm has no xen,shared-mem");
+}
+
+#[test]
 fn modules_are_found_at_any_depth_in_the_cells_of_their_parent() {
     let guest = node("domU1")
         .text("compatible", "xen,domain")
@@ -111,16 +147,31 @@ fn a_module_without_memory_is_refused_by_name() {
 
 #[test]
 fn static_memory_of_a_guest_is_in_the_cells_of_chosen() {
-    let guest = node("domU1")
-        .text("compatible", "xen,domain")
-        .cells("#address-cells", &[2])
-        .cells("#size-cells", &[2])
-        .cells("memory", &[12])
-        .cells("xen,static-mem", &[0x5000_0000, 0x1000, 0x6000_0000, 0x2000])
-        .with(module("kernel", "multiboot,module", &[0, 0x7000_0000, 0, 1]));
+    let guest_with = |static_memory: &[u32]| {
+        node("domU1")
+            .text("compatible", "xen,domain")
+            .cells("#address-cells", &[2])
+            .cells("#size-cells", &[2])
+            .cells("memory", &[12])
+            .cells("xen,static-mem", static_memory)
+            .with(module("kernel", "multiboot,module", &[0, 0x7000_0000, 0, 1]))
+    };
+    let guest = guest_with(&[0x5000_0000, 0x1000, 0x6000_0000, 0x2000]);
     let owner = Owner::StaticMem("/chosen/domU1".into());
     let expected = [(owner.clone(), 0x5000_0000, 0x5000_1000), (owner, 0x6000_0000, 0x6000_2000)];
     assert_eq!(owned(chosen().with(guest)).unwrap()[..2], expected);
+    // As trees for Xen up to 4.16 have it: in cells of its own.
+    let own = |cells: &[(&str, u32)]| {
+        let guest = guest_with(&[0, 0x5000_0000, 0x3000]);
+        owned(chosen().with(cells.iter().fold(guest, |guest, (name, count)| guest.cells(name, &[*count]))))
+    };
+    let (address, size) = ("#xen,static-mem-address-cells", "#xen,static-mem-size-cells");
+    let owner = Owner::StaticMem("/chosen/domU1".into());
+    assert_eq!(own(&[(address, 2), (size, 1)]).unwrap()[0], (owner, 0x5000_0000, 0x5000_3000));
+    assert_eq!(
+        own(&[(address, 2)]).unwrap_err().to_string(),
+        "/chosen/domU1 is addressed by 2 address and 0 size cells, only 1 and 2 can be read"
+    );
     // Of a node that is no guest, it means nothing.
     assert_eq!(owned(chosen().with(node("other").cells("xen,static-mem", &[1, 2]))).unwrap(), []);
 }

@@ -9,12 +9,15 @@ fn what_would_change_memory_or_isolation_is_refused() {
         ("xen,sci_type", "scmi_smc", "no guest may call the system controller"),
         ("llc-colors", "0-3", "the cache is not divided among guests"),
         ("v8r_el1_msa", "mpu", "a guest has the memory system that EL1 starts with"),
-        ("#xen,static-mem-address-cells", "", "xen,static-mem is in the cells of /chosen"),
     ] {
         let message = format!("{property} of /chosen/domU1 is not supported: {why}");
         assert_eq!(refusal(guest("domU1").text(property, value)), message);
     }
-    let shared = guest("domU1").with(node("shm@0").text("compatible", "xen,domain-shared-memory-v1"));
+    let shared = guest("domU1").with(
+        node("shm@0")
+            .text("compatible", "xen,domain-shared-memory-v1")
+            .cells("xen,shared-mem", &[0, 0x6000_0000, 0, 0x6000_0000, 0, 0x1000]),
+    );
     assert_eq!(refusal(shared), "/chosen/domU1/shm@0 is not supported: guests share no memory");
 }
 
