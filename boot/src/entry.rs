@@ -212,10 +212,12 @@ unsafe extern "C" {
 
 /// Runs a guest until a handler of its exceptions wants to leave it.
 ///
-/// The guest starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30. Its exceptions come to
-/// `lacuna_guest_synchronous`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given `context` and a
-/// [`GuestFrame`](crate::GuestFrame), and the first of them ESR_EL2 and SPSR_EL2, on the stack of this call. A handler that
-/// returns 0 lets the guest go on with what is in the frame then; one that returns 1 makes this function return.
+/// The guest starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30. Its exceptions come
+/// to `lacuna_guest_synchronous`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given `context` and a
+/// [`GuestFrame`](crate::GuestFrame), and the first of them ESR_EL2 and SPSR_EL2, on the stack of this call. A handler
+/// that returns 0 lets the guest go on with what is in the frame then; one that returns 1 makes this function return.
+///
+/// Each exit is hardened as `hardening` says, if it does. The firmware must offer that function.
 ///
 /// SErrors are masked from then on, and are as before when this returns. One that is pending when the guest is left is
 /// taken in between: the handler of SErrors from EL2 knows it by [`is_leaving_guest`], and puts ESR_EL2 into x0.
@@ -227,12 +229,27 @@ unsafe extern "C" {
 /// - `context` must be what the handlers expect, valid until this returns.
 /// - Interrupts must be masked, and stay so in the handlers. SP_EL0 and TPIDR_EL2 are lost.
 #[cfg(feature = "guests")]
-pub unsafe fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) -> u64 {
+pub unsafe fn run_guest(
+    context: *mut core::ffi::c_void,
+    pc: u64,
+    pstate: u64,
+    x0: u64,
+    hardening: Option<crate::Hardening>,
+) -> u64 {
     unsafe extern "C" {
-        fn enter_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64) -> u64;
+        fn enter_guest(
+            context: *mut core::ffi::c_void,
+            pc: u64,
+            pstate: u64,
+            x0: u64,
+            function: u32,
+            rounds: u32,
+        ) -> u64;
     }
+    let function = hardening.and_then(|hardening| hardening.function).unwrap_or(0);
+    let rounds = hardening.map_or(0, |hardening| hardening.rounds.get());
     // SAFETY: the caller keeps what the assembly relies on; it preserves what a function must.
-    unsafe { enter_guest(context, pc, pstate, x0) }
+    unsafe { enter_guest(context, pc, pstate, x0, function, rounds) }
 }
 
 /// Whether an SError from EL2 with this ELR_EL2 is one that a guest left pending.
@@ -274,8 +291,8 @@ pub fn layout() -> Layout {
 
 /// Drops every line of the image from the data cache, without writing any back.
 ///
-/// What was written with the cache off is in memory only; a line that was speculatively filled before would hide it once
-/// the cache is on (DDI 0487, D7.4.9). To be called as the last thing before that.
+/// What was written with the cache off is in memory only; a line that was speculatively filled before would hide it
+/// once the cache is on (DDI 0487, D7.4.9). To be called as the last thing before that.
 ///
 /// # Safety
 ///

@@ -49,6 +49,15 @@ pub struct GuestFrame {
     pub padding: u64,
 }
 
+/// What is done at each exit from a guest against what it taught the branch predictor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hardening {
+    /// A function of the firmware, which SMC calls with no argument, if one is to be called.
+    pub function: Option<u32>,
+    /// After it, and after CLRBHB where the CPU has that: rounds of two taken branches each.
+    pub rounds: core::num::NonZeroU32,
+}
+
 const _: () = assert!(size_of::<GuestFrame>() == 34 * 8, "vectors.S lays the frame out by hand");
 
 /// Where the parts of the image lie, as addresses (physical, and virtual too: the image runs where it was loaded).

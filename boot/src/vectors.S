@@ -1,9 +1,10 @@
 // The exception vectors of EL2, and those for the time before Rust can run.
 //
-// Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the two, if that
-// has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still be
-// reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room. Exceptions from EL2 use TPIDR_EL2
-// and SP_EL0, which is a guest's, as scratch registers: from a guest's first instruction to its last they do not return.
+// Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the two, if
+// that has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still
+// be reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room. Exceptions from EL2 use
+// TPIDR_EL2 and SP_EL0, which is a guest's, as scratch registers: from a guest's first instruction to its last they do
+// not return.
 
 .equ FRAME,         36 * 8              // ExceptionFrame of lib.rs
 .equ FRAME_SP,      31 * 8
@@ -41,6 +42,8 @@
 .equ GUEST_FRAME,   34 * 8
 .equ GUEST_CONTEXT, GUEST_FRAME
 .equ GUEST_DAIF,    GUEST_FRAME + 8
+.equ GUEST_HARDEN,  GUEST_FRAME + 16    // Hardening of lib.rs: function, rounds
+.equ GUEST_ENTERED, 32                  // bytes from GUEST_CONTEXT on
 
 // SPSR_EL2.BTYPE. The instruction behind one that EL2 carries out, an HVC too, is no target of a branch: so the frame's
 // PSTATE has 0 there after a synchronous exception. PSTATE.SS needs no such care: MDSCR_EL1.SS is 0, and so SS is.
@@ -63,42 +66,74 @@
     stp     x26, x27, [sp, #8 * 26]
     stp     x28, x29, [sp, #8 * 28]
     mrs     x2, elr_el2
-    mrs     x3, spsr_el2
     stp     x30, x2, [sp, #8 * 30]
 .endm
 
 .macro handle_guest handler
-    mov     x29, xzr                    // ends every backtrace
-    ldr     x0, [sp, #GUEST_CONTEXT]
-    mov     x1, sp
-    bl      \handler
-    b       return_to_guest
-.endm
-
-.macro guest_synchronous_vector
-    .balign 0x80
-    save_guest
+    mrs     x3, spsr_el2
+.ifc \handler, synchronous
     and     x4, x3, #~BTYPE
     str     x4, [sp, #8 * 32]
     mrs     x2, esr_el2
-    handle_guest lacuna_guest_synchronous
+.else
+    str     x3, [sp, #8 * 32]
+.endif
+    mov     x29, xzr                    // ends every backtrace
+    ldr     x0, [sp, #GUEST_CONTEXT]
+    mov     x1, sp
+    bl      lacuna_guest_\handler
+    b       return_to_guest
 .endm
 
-.macro guest_vector handler
+// The ways from a guest: as fast as can be, or hardened.
+.macro fast handler
     .balign 0x80
     save_guest
-    str     x3, [sp, #8 * 32]
     handle_guest \handler
 .endm
 
-// The vectors for exceptions from a lower level: where there are no guests, as from EL2. Nobody sends FIQs. Those for
-// AArch32 are of a guest with AArch32 at EL1, which none has (HCR_EL2.RW): its EL0 comes to the others (DDI 0487, D1.3.1.5).
-.macro lower_vectors
+.macro hardened handler
+    .balign 0x80
+    save_guest
+    b       harden_\handler
+.endm
+
+// Takes from the branch predictor what the guest may have taught it, before the first branch that is predicted by that:
+// calls the firmware's workaround, if it is to be called, then clears the history of branches by CLRBHB, where there is
+// FEAT_CLRBHB, and by the taken branches of so many rounds (Arm, "Spectre-BHB", 2022). The firmware keeps all but x0 to
+// x3. Should the CPU speculate on the other way at either conditional branch, it gets no farther than the DSB and ISB.
+.macro harden
+    ldr     w0, [sp, #GUEST_HARDEN]
+    ldr     w4, [sp, #GUEST_HARDEN + 4]
+    cbz     w0, 1f
+    smc     #0
+1:  hint    #22                         // CLRBHB
+2:  b       3f
+3:  subs    w4, w4, #1
+    b.ne    2b
+    dsb     nsh
+    isb
+.endm
+
+// A table of vectors. The first half of it, and of the second that for AArch32, is alike in both: those for exceptions
+// from a lower level are, where there are no guests, as from EL2. Nobody sends FIQs. Those for AArch32 are of a guest
+// with AArch32 at EL1, which none has (HCR_EL2.RW): its EL0 comes to the others (DDI 0487, D1.3.1.5).
+.macro vector_table name, way
+    .balign 0x800
+\name:
+    vector  0                           // EL2 with SP_EL0
+    vector  1
+    vector  2
+    vector  3
+    vector  4                           // EL2 with SP_EL2
+    vector  5
+    vector  6
+    vector  7
 .if GUESTS
-    guest_synchronous_vector
-    guest_vector lacuna_guest_interrupt
+    \way    synchronous
+    \way    interrupt
     vector  10
-    guest_vector lacuna_guest_serror
+    \way    serror
 .else
     vector  8
     vector  9
@@ -112,17 +147,16 @@
 .endm
 
     .section .text.vectors, "ax"
-    .balign 0x800
-vectors:
-    vector  0                           // EL2 with SP_EL0
-    vector  1
-    vector  2
-    vector  3
-    vector  4                           // EL2 with SP_EL2
-    vector  5
-    vector  6
-    vector  7
-    lower_vectors
+    vector_table vectors, fast
+.if GUESTS
+    vector_table hardened_vectors, hardened
+    .balign 0x80
+    .irp handler, synchronous, interrupt, serror
+harden_\handler:
+    harden
+    handle_guest \handler
+    .endr
+.endif
 
     .balign 0x80
 save_and_dispatch:
@@ -204,8 +238,9 @@ return_to_guest:
     ldp     x0, x1, [sp], #GUEST_FRAME
     return_from_exception
 
-// enter_guest(context, pc, pstate, x0): runs a guest at `pc` with `x0` and no other register set, until a handler, which is
-// given `context`, returns something other than 0. Returns 0, or ESR_EL2 of an SError that the guest left pending.
+// enter_guest(context, pc, pstate, x0, function, rounds): runs a guest at `pc` with `x0` and no other register set,
+// until a handler, which is given `context`, returns something other than 0. Its exits are hardened unless there are 0
+// rounds. Returns 0, or ESR_EL2 of an SError that the guest left pending.
     .global enter_guest
 enter_guest:
     stp     x29, x30, [sp, #-8 * 12]!
@@ -214,8 +249,14 @@ enter_guest:
     stp     x23, x24, [sp, #8 * 6]
     stp     x25, x26, [sp, #8 * 8]
     stp     x27, x28, [sp, #8 * 10]
-    mrs     x4, daif
-    stp     x0, x4, [sp, #-16]!         // the context, where GUEST_CONTEXT finds it, and GUEST_DAIF
+    mrs     x6, daif
+    stp     x0, x6, [sp, #-GUEST_ENTERED]!
+    stp     w4, w5, [sp, #GUEST_HARDEN - GUEST_CONTEXT]
+    adr     x6, vectors
+    adr     x7, hardened_vectors
+    cmp     w5, #0
+    csel    x6, x6, x7, eq
+    msr     vbar_el2, x6                // for EL2's own exceptions both tables do; the ERET synchronises
     msr     elr_el2, x1
     msr     spsr_el2, x2
     mov     x0, x3
@@ -226,10 +267,10 @@ enter_guest:
 
 leave_guest:
     ldr     x1, [sp, #GUEST_DAIF]
-    add     sp, sp, #GUEST_FRAME + 16
+    add     sp, sp, #GUEST_FRAME + GUEST_ENTERED
     mov     x0, xzr
-    // What the guest accessed may fail only now. Taken up to serror_window_end, an SError is the guest's, and its ESR_EL2
-    // is put into x0; taken later, when they are masked or not as before the guest, it would be EL2's.
+    // What the guest accessed may fail only now. Taken up to serror_window_end, an SError is the guest's, and its
+    // ESR_EL2 is put into x0; taken later, when they are masked or not as before the guest, it would be EL2's.
     msr     daifclr, #4
     .global serror_window
 serror_window:

@@ -131,7 +131,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
         return Ok(Outcome::Failure);
     }
     #[cfg(feature = "mmu")]
-    return Ok(lacuna::guest::run::run(&kernel, &facts)?);
+    return Ok(lacuna::guest::run::run(&kernel, &facts, options.mitigations)?);
     #[cfg(feature = "mpu")]
     Ok(report::no_guests(&facts.guests))
 }

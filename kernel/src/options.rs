@@ -1,5 +1,6 @@
 //! The hypervisor's command line.
 
+use crate::guest::exit::speculation::Mitigations;
 use crate::pdx::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,15 +12,19 @@ use thiserror::Error;
 pub struct Options {
     /// `loglevel=`: what is printed.
     pub log_level: LevelFilter,
-    /// `selftest=`: which self-tests run. If nothing is said, all where there is no guest to start, and none where there is.
+    /// `selftest=`: which self-tests run. If nothing is said, all where there is no guest to start, and none where
+    /// there is.
     pub selftest: Option<SelfTest>,
     /// `pdx-compress=`: how frames are renumbered.
     pub pdx: Policy,
     /// `frametable=`: whether holes have entries where there is no MMU to leave them out.
     pub frametable: Form,
+    /// `mitigations=`: whether exits from guests do what the CPU needs against speculation.
+    pub mitigations: Mitigations,
 }
 
-/// How the frametable is laid out where virtual addresses are physical ones. On an MMU it is always one array with holes.
+/// How the frametable is laid out where virtual addresses are physical ones. On an MMU it is always one array with
+/// holes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// Chunks for the groups that have RAM, and a directory to find them by.
@@ -60,13 +65,19 @@ pub enum Ignored<'a> {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { log_level: LevelFilter::Info, selftest: None, pdx: Policy::default(), frametable: Form::default() }
+        Self {
+            log_level: LevelFilter::Info,
+            selftest: None,
+            pdx: Policy::default(),
+            frametable: Form::default(),
+            mitigations: Mitigations::default(),
+        }
     }
 }
 
 impl Options {
-    /// Reads words separated by white space, of which the last one for an option counts. Also returns the words that change
-    /// nothing: each option with a value that it cannot have, and last all that is no option.
+    /// Reads words separated by white space, of which the last one for an option counts. Also returns the words that
+    /// change nothing: each option with a value that it cannot have, and last all that is no option.
     pub fn parse(command_line: &str) -> (Self, Vec<Ignored<'_>>) {
         let mut options = Self::default();
         let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
@@ -78,6 +89,7 @@ impl Options {
                 "selftest" => Some((selftest(value).map(|choice| options.selftest = Some(choice)), SELF_TESTS)),
                 "pdx-compress" => Some((pdx(value).map(|policy| options.pdx = policy), POLICIES)),
                 "frametable" => Some((form(value).map(|form| options.frametable = form), FORMS)),
+                "mitigations" => Some((mitigations(value).map(|choice| options.mitigations = choice), MITIGATIONS)),
                 _ => None,
             };
             match known {
@@ -109,9 +121,10 @@ const LOG_LEVELS: &str = "error, warn, info, debug, trace, 0 to 8";
 const SELF_TESTS: &str = "all, off, the start of a name";
 const POLICIES: &str = "auto, mask, offset, off";
 const FORMS: &str = "directory, contiguous";
+const MITIGATIONS: &str = "auto, off";
 
-/// A level by its name, or by Linux's number, below which the numbers of printed levels lie: 3 is an error, 4 a warning, 6
-/// information, 7 debugging (Linux, Documentation/admin-guide/kernel-parameters.txt, "loglevel=").
+/// A level by its name, or by Linux's number, below which the numbers of printed levels lie: 3 is an error, 4 a
+/// warning, 6 information, 7 debugging (Linux, Documentation/admin-guide/kernel-parameters.txt, "loglevel=").
 fn log_level(value: &str) -> Option<LevelFilter> {
     match value {
         "0" | "1" | "2" | "3" => Some(LevelFilter::Off),
@@ -141,6 +154,14 @@ fn form(value: &str) -> Option<Form> {
     }
 }
 
+fn mitigations(value: &str) -> Option<Mitigations> {
+    match value {
+        "auto" => Some(Mitigations::Auto),
+        "off" => Some(Mitigations::Off),
+        _ => None,
+    }
+}
+
 fn pdx(value: &str) -> Option<Policy> {
     match value {
         "auto" => Some(Policy::Auto),
@@ -153,7 +174,7 @@ fn pdx(value: &str) -> Option<Policy> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, Options, SelfTest};
+    use super::{Form, Mitigations, Options, SelfTest};
     use crate::pdx::Policy;
     use log::LevelFilter;
     use std::string::ToString;
@@ -172,6 +193,7 @@ mod tests {
             assert_eq!(options, Options::default());
             assert_eq!((options.log_level, options.selftest), (LevelFilter::Info, None));
             assert_eq!((options.pdx, options.frametable), (Policy::Auto, Form::Directory));
+            assert_eq!(options.mitigations, Mitigations::Auto);
         }
     }
 
@@ -193,6 +215,9 @@ mod tests {
         }
         for (value, form) in [("directory", Form::Directory), ("contiguous", Form::Contiguous)] {
             assert_eq!(parsed(&std::format!("frametable={value}")).frametable, form);
+        }
+        for (value, choice) in [("auto", Mitigations::Auto), ("off", Mitigations::Off)] {
+            assert_eq!(parsed(&std::format!("mitigations={value}")).mitigations, choice);
         }
     }
 
@@ -223,6 +248,7 @@ mod tests {
             ("pdx-compress=zip", "pdx-compress=zip is not one of auto, mask, offset, off: ignored"),
             ("loglevel=9", "loglevel=9 is not one of error, warn, info, debug, trace, 0 to 8: ignored"),
             ("frametable=sparse", "frametable=sparse is not one of directory, contiguous: ignored"),
+            ("mitigations=none", "mitigations=none is not one of auto, off: ignored"),
             ("selftest=", "selftest= is not one of all, off, the start of a name: ignored"),
         ] {
             let (options, ignored) = Options::parse(word);

@@ -1,9 +1,11 @@
 //! `make bench`: boots the image that counts and holds its figures against their limits.
 //!
-//! QEMU counts instructions as time (`-icount`), so the figures do not depend on the machine that this runs on. Prints a
-//! table, writes `target/bench.json`, and fails if a limit is exceeded.
+//! QEMU counts instructions as time (`-icount`), so the figures do not depend on the machine that this runs on. Prints
+//! a table, writes `target/bench.json`, and fails if a limit is exceeded.
 
-use lacuna_tests::{Boot, Figure, Outcome, Unit, counted, guest_figures, image_bytes, output_directory, run_xen};
+use lacuna_tests::{
+    Boot, Figure, Outcome, Unit, counted, guest_figures, image_bytes, mitigation_figures, output_directory, run_xen,
+};
 use serde_json::json;
 use std::process::ExitCode;
 use std::thread::{Builder, JoinHandle};
@@ -72,10 +74,11 @@ fn mmu() -> io::Result<Vec<Figure>> {
     ];
     let [virt, versal_4, versal_40, mask] = join(boots);
     let guests = [
-        start_guest("virt_guest", Boot::virt().memory("2G").plain_image())?,
-        start_guest("versal_guest", Boot::versal().memory("40G").plain_image())?,
+        start_guest("virt_guest", Boot::virt().memory("2G").plain_image(), "mitigations=off")?,
+        start_guest("versal_guest", Boot::versal().memory("40G").plain_image(), "mitigations=off")?,
+        start_guest("virt_mitigations", Boot::virt().memory("2G").plain_image(), "mitigations=auto")?,
     ];
-    let [virt_guest, versal_guest] = join(guests);
+    let [virt_guest, versal_guest, mitigations] = join(guests);
 
     let mut figures = vec![
         bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 448 * KIB),
@@ -94,12 +97,15 @@ fn mmu() -> io::Result<Vec<Figure>> {
     ];
     figures.extend(guest_figures(VIRT, 2_500_000, &virt_guest));
     figures.extend(guest_figures(VERSAL_40, 8_000_000, &versal_guest));
+    figures.extend(mitigation_figures("virt cortex-a57", &virt_guest, &mitigations));
     Ok(figures)
 }
 
-/// Starts a boot with the guest that counts, in a thread of its own.
-fn start_guest(name: &str, boot: Boot) -> io::Result<JoinHandle<Outcome>> {
-    let boot = counted(boot.bootargs("loglevel=error"));
+/// Starts a boot with the guest that counts, in a thread of its own. The CPUs of both machines are older than what
+/// would keep their branch predictors from guests: the cost of an exit is counted without mitigations, and theirs
+/// beside it.
+fn start_guest(name: &str, boot: Boot, mitigations: &str) -> io::Result<JoinHandle<Outcome>> {
+    let boot = counted(boot.bootargs(&format!("loglevel=error {mitigations}")));
     Builder::new().name(format!("bench.{name}")).spawn(|| {
         let outcome = boot.run();
         outcome.expect_quiet_end();
@@ -107,13 +113,14 @@ fn start_guest(name: &str, boot: Boot) -> io::Result<JoinHandle<Outcome>> {
     })
 }
 
-/// Prints what the same guest counts under both hypervisors: nothing here has a limit.
+/// Prints what the same guest counts under both hypervisors, each with the mitigations that it chooses: nothing here
+/// has a limit.
 fn compare_with_xen() -> io::Result<()> {
     let xen = |name: &str, boot: Boot| Builder::new().name(format!("bench.xen.{name}")).spawn(|| run_xen(boot));
     let boots = [
-        start_guest("lacuna_virt", Boot::virt().memory("2G").plain_image())?,
+        start_guest("lacuna_virt", Boot::virt().memory("2G").plain_image(), "mitigations=auto")?,
         xen("virt", Boot::virt().memory("2G"))?,
-        start_guest("lacuna_versal", Boot::versal().memory("4G").plain_image())?,
+        start_guest("lacuna_versal", Boot::versal().memory("4G").plain_image(), "mitigations=auto")?,
         xen("versal", Boot::versal().memory("4G"))?,
     ];
     let [virt, xen_virt, versal, xen_versal] = join(boots);
@@ -129,8 +136,8 @@ fn compare_with_xen() -> io::Result<()> {
     Ok(())
 }
 
-/// Instructions are those of the region table over a register file that only counts: with QEMU each access to the real one
-/// is emulated.
+/// Instructions are those of the region table over a register file that only counts: with QEMU each access to the real
+/// one is emulated.
 fn mpu() -> io::Result<Vec<Figure>> {
     let boots = [
         start("mpu_directory", Boot::versal().memory("4G"), "pdx-compress=off")?,

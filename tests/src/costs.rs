@@ -147,6 +147,16 @@ pub fn figures(machine: &'static str, start_limit: u64, boot: &Outcome) -> Vec<F
     ]
 }
 
+/// What mitigations add to an exit, from a boot without them and one with those that the CPU needs.
+pub fn mitigation_figures(machine: &'static str, without: &Outcome, with: &Outcome) -> Vec<Figure> {
+    let (without, with) = (without.costs(), with.costs());
+    let figure = |what, value| Figure { what, machine, value, limit: 35, unit: Unit::Instructions };
+    vec![
+        figure("mitigations at an exit by HVC", with.call - without.call),
+        figure("mitigations at an exit by an interrupt", with.timer - without.timer),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Costs, NoFigure};

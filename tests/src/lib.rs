@@ -24,7 +24,7 @@ pub use boot::{
     Boot, IMAGE_ADDRESS, RAM_START, TREE_ADDRESS, image_bytes, image_file, made_file, output_directory, repository,
 };
 pub use code::{Code, Instruction};
-pub use costs::{Costs, counted, figures as guest_figures, own_guest, run_xen};
+pub use costs::{Costs, counted, figures as guest_figures, mitigation_figures, own_guest, run_xen};
 pub use figures::{Figure, Unit};
 pub use guest::Guest;
 pub use ktap::{Report, ReportError};

@@ -4,12 +4,12 @@ use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::gic::{Gic, InterruptError};
 use crate::arch::aarch64::power::Outcome;
-use crate::arch::aarch64::semihosting;
-use crate::arch::aarch64::virtualization;
+use crate::arch::aarch64::{firmware, semihosting, virtualization};
 use crate::devtree::{Facts, Guest, Interrupt, Trigger};
 use crate::guest::domain::{BuildError, Domain, Machine};
 use crate::guest::exit::complaints::Complaints;
 use crate::guest::exit::keyboard;
+use crate::guest::exit::speculation::{Mitigations, Speculation, WORKAROUND_2};
 use crate::guest::exit::vcpu::{End, Interrupts, Vcpu};
 use crate::kernel::Kernel;
 use crate::println;
@@ -53,7 +53,7 @@ pub enum GuestError {
 /// # Errors
 ///
 /// [`GuestError`] if one cannot be started.
-pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
+pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
     let Some((first, others)) = facts.guests.split_first() else { return Ok(Outcome::Success) };
     for other in others {
         warn!("{}: more than one guest is not supported yet: not started", other.node);
@@ -70,6 +70,11 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
         physical_bits: cpu::physical_address_bits(),
         priority_bits: CpuInterface::features().priority_bits(),
     };
+    let speculation = Speculation::new(cpu::identity(), cpu::id_register, firmware::workarounds(), mitigations);
+    if speculation.holds_loads_back() {
+        firmware::call(WORKAROUND_2, 1);
+    }
+    info!("exits   {speculation}");
     keyboard::start(1, 0);
     let mut complaints = Complaints::new(cpu::nanoseconds(cpu::ticks()));
     let mut resets = 0_u64;
@@ -80,7 +85,7 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>) -> Result<Outcome, GuestError> {
         if is_told {
             report(kernel, &domain);
         }
-        let end = Vcpu::run(&domain, 0, interrupts, &mut complaints);
+        let end = Vcpu::run(&domain, 0, interrupts, &speculation, &mut complaints);
         domain.release(kernel);
         let (name, free) = (&first.name, (kernel.free_bytes() + kernel.grown_bytes()) >> 10);
         match end {

@@ -24,4 +24,5 @@ mod odd_trees;
 mod options;
 mod own_guest;
 mod small_guest;
+mod speculation;
 mod trees;

@@ -5,6 +5,8 @@ pub mod cpu;
 #[cfg(feature = "mmu")]
 pub mod el1;
 pub mod exceptions;
+#[cfg(feature = "mmu")]
+pub mod firmware;
 pub mod fixup;
 #[cfg(feature = "mmu")]
 pub mod gic;

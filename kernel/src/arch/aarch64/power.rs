@@ -28,6 +28,12 @@ pub fn set_conduit(conduit: Conduit) {
     CONDUIT.store(value, Ordering::Relaxed);
 }
 
+/// Whether the firmware is called by SMC, as far as the device tree says so.
+#[cfg(any(feature = "mmu", feature = "pmsa-emulation"))]
+pub fn calls_by_smc() -> bool {
+    CONDUIT.load(Ordering::Relaxed) == SMC
+}
+
 /// Ends the machine: through semihosting with an exit status where that answers, else by PSCI SYSTEM_OFF, which has none,
 /// where there is an EL3 to ask, else stops the CPU.
 pub fn end(outcome: Outcome) -> ! {
@@ -36,7 +42,7 @@ pub fn end(outcome: Outcome) -> ! {
     }
     // Armv8-R AArch64 has no EL3, and no SMC (DDI 0600, B1.1); the CPU that its MPU is emulated on has.
     #[cfg(any(feature = "mmu", feature = "pmsa-emulation"))]
-    if CONDUIT.load(Ordering::Relaxed) == SMC {
+    if calls_by_smc() {
         // Returns only if the firmware refuses.
         let _ = smccc::psci::system_off::<smccc::Smc>();
     }

@@ -1,5 +1,5 @@
-//! What happens when a guest comes back to EL2: decoding why, answering as hardware or firmware would, and saying what it did
-//! wrong.
+//! What happens when a guest comes back to EL2: decoding why, answering as hardware or firmware would, and saying what
+//! it did wrong.
 //!
 //! `vcpu` is where exits arrive. The modules that only decode or decide are tested on the host.
 
@@ -15,6 +15,7 @@ pub mod mmio;
 #[cfg(all(target_os = "none", feature = "mmu"))]
 mod monitor;
 pub mod psci;
+pub mod speculation;
 pub mod step;
 pub mod system_register;
 #[cfg(all(target_os = "none", feature = "mmu"))]

@@ -5,12 +5,13 @@
 //! is measured with.
 //!
 //! Offered are the functions that PSCI demands of 1.1, and CPU_SUSPEND down to standby: a vCPU that waits needs no
-//! lower state. None of the workarounds of SMCCC is, because a guest's call cannot do for the CPU what the machine's
-//! firmware would: whether the CPU needs one, its ID registers say (CSV2, CSV3, SSBS), and those the guest reads.
+//! lower state. The workarounds of SMCCC are offered where the machine's firmware has them ([`Speculation`]): a guest
+//! on a CPU that is older than ID_AA64PFR0_EL1.CSV2 cannot know otherwise whether it needs one.
 //!
 //! Function IDs and arguments are decoded by the crate `arm-psci` (DEN0022, 5.1; SMCCC's own: DEN0028, 7).
 
 use crate::addr::GuestAddr;
+use crate::guest::exit::speculation::Speculation;
 use arm_psci::{
     AffinityInfo, EntryPoint, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId, MigrateInfoType, Mpidr,
     PowerState, PsciFeature,
@@ -51,6 +52,11 @@ pub enum Answer {
     CpuOff,
     /// Let this vCPU wait for an interrupt, as WFI does, and return 0 in X0.
     Suspend,
+    /// Carry out this workaround of the firmware's, and return 0 in X0.
+    Workaround {
+        /// The function ID.
+        function: u32,
+    },
     /// Stop the guest.
     Off,
     /// Start the guest anew.
@@ -66,26 +72,36 @@ pub enum Answer {
 /// NOT_SUPPORTED, -1, of PSCI and SMCCC alike. A function with the 32-bit convention returns it in W0.
 pub const NOT_SUPPORTED: u64 = u64::MAX;
 
-/// What to do about a call with X0 to X3 in `arguments`.
+/// What to do about a call with X0 to X3 in `arguments`, on a CPU with the workarounds of `speculation`.
 ///
 /// `state` tells the state of the guest's vCPU with certain affinity fields, which stand where MPIDR_EL1 has them and
 /// have 0 around them; `None` if there is no such vCPU. It is asked by CPU_ON and AFFINITY_INFO, once.
 #[inline]
-pub fn call(arguments: &[u64; 4], state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+pub fn call(
+    arguments: &[u64; 4],
+    speculation: &Speculation,
+    state: impl FnOnce(u64) -> Option<AffinityInfo>,
+) -> Answer {
     // The function ID is W0 (DEN0028, 2.5).
     let id = arguments[0] as u32;
     if id == PSCI_VERSION {
         return Answer::Return(PSCI_1_1);
     }
-    general(id, arguments, state)
+    general(id, arguments, speculation, state)
 }
 
 /// All but the function that has to be fast.
 #[cold]
-fn general(id: u32, arguments: &[u64; 4], state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+fn general(
+    id: u32,
+    arguments: &[u64; 4],
+    speculation: &Speculation,
+    state: impl FnOnce(u64) -> Option<AffinityInfo>,
+) -> Answer {
     match id {
         SMCCC_VERSION => Answer::Return(SMCCC_1_1),
-        SMCCC_ARCH_FEATURES => Answer::Return(architecture_feature(arguments[1] as u32)),
+        SMCCC_ARCH_FEATURES => Answer::Return(architecture_feature(arguments[1] as u32, speculation)),
+        function if speculation.offers(function) => Answer::Workaround { function },
         // Before its arguments are looked at: those of a function that is not there cannot be wrong.
         _ if !FunctionId::try_from(id).is_ok_and(is_offered) => Answer::NotSupported { id },
         _ => match Function::try_from(arguments) {
@@ -163,10 +179,10 @@ fn feature(id: PsciFeature) -> u64 {
 }
 
 /// What SMCCC_ARCH_FEATURES says of a function.
-const fn architecture_feature(id: u32) -> u64 {
+fn architecture_feature(id: u32, speculation: &Speculation) -> u64 {
     match id {
         SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
-        _ => NOT_SUPPORTED,
+        _ => speculation.feature(id).map_or(NOT_SUPPORTED, |answer| i64::from(answer) as u64),
     }
 }
 
@@ -178,6 +194,7 @@ fn failure(code: ErrorCode) -> Answer {
 mod tests {
     use super::{Answer, NOT_SUPPORTED, call};
     use crate::addr::GuestAddr;
+    use crate::guest::exit::speculation::{Firmware, Mitigations, Speculation, Workaround};
     use arm_psci::AffinityInfo;
     use proptest::prelude::any;
     use proptest::proptest;
@@ -198,7 +215,11 @@ mod tests {
     }
 
     fn ask(x0: u64, x1: u64, x2: u64, x3: u64) -> Answer {
-        call(&[x0, x1, x2, x3], state)
+        ask_with(Firmware::default(), [x0, x1, x2, x3])
+    }
+
+    fn ask_with(firmware: Firmware, arguments: [u64; 4]) -> Answer {
+        call(&arguments, &Speculation::new(0, |_| 0, firmware, Mitigations::Auto), state)
     }
 
     #[test]
@@ -241,6 +262,21 @@ mod tests {
             assert_eq!(ask(0x8000_0001, id, 0, 0), Answer::Return(NOT_SUPPORTED));
             assert_eq!(ask(id, 0, 0, 0), Answer::NotSupported { id: id as u32 });
         }
+    }
+
+    #[test]
+    fn a_workaround_that_the_firmware_has_is_offered_and_called() {
+        let firmware =
+            Firmware { targets: Workaround::Required, stores: Workaround::Required, history: Workaround::NotRequired };
+        let feature = |function| ask_with(firmware, [0x8000_0001, function, 0, 0]);
+        assert_eq!(feature(0x8000_8000), Answer::Return(0));
+        assert_eq!(feature(0x8000_7fff), Answer::Return(-2i64 as u64), "loads are held back all the time");
+        assert_eq!(feature(0x8000_3fff), Answer::Return(1));
+        for function in [0x8000_8000, 0x8000_3fff] {
+            let called = ask_with(firmware, [0xffff_ffff_0000_0000 | u64::from(function), 0, 0, 0]);
+            assert_eq!(called, Answer::Workaround { function });
+        }
+        assert_eq!(ask_with(firmware, [0x8000_7fff, 1, 0, 0]), Answer::NotSupported { id: 0x8000_7fff });
     }
 
     #[test]

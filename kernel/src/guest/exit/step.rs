@@ -1,12 +1,14 @@
-//! What the state that a guest's instruction runs in means for EL2, which carries the instruction out: in which order the
-//! bytes of an access are, whether the instruction is executed at all, and where the guest goes on.
+//! What the state that a guest's instruction runs in means for EL2, which carries the instruction out: in which order
+//! the bytes of an access are, whether the instruction is executed at all, and where the guest goes on.
 //!
-//! A guest's EL1 is AArch64. Its ID registers say the same of EL0; on a CPU that has AArch32 there, EL1 can enter it all
-//! the same, and the exceptions come to the vectors for AArch64, since the level below EL2 uses that (DDI 0487, D1.3.1.5).
+//! A guest's EL1 is AArch64. Its ID registers say the same of EL0; on a CPU that has AArch32 there, EL1 can enter it
+//! all the same, and the exceptions come to the vectors for AArch64, since the level below EL2 uses that (DDI 0487,
+//! D1.3.1.5).
 
 use crate::guest::exit::mmio::Size;
 
-/// SPSR_EL2.M, bit 4: the guest ran AArch32 code, at EL0. The others are laid out differently then (DDI 0487, "SPSR_EL2").
+/// SPSR_EL2.M, bit 4: the guest ran AArch32 code, at EL0. The others are laid out differently then (DDI 0487,
+/// "SPSR_EL2").
 pub const AARCH32: u64 = 1 << 4;
 /// SPSR_EL2.M, bits 3:2: the exception level.
 const LEVEL_MASK: u64 = 0b11 << 2;

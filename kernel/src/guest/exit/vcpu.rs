@@ -6,20 +6,21 @@
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
-use crate::arch::aarch64::{cpu, gic};
+use crate::arch::aarch64::{cpu, firmware, gic};
 use crate::arch::syndrome::{Access, Syndrome};
 use crate::guest::device::vgic::Affinity;
 use crate::guest::domain::Domain;
 use crate::guest::exit::complaints::Complaints;
 use crate::guest::exit::keyboard;
 use crate::guest::exit::psci::{self, Answer};
+use crate::guest::exit::speculation::{AtExit, Speculation};
 use crate::guest::exit::system_register::{Handling, Trap, filtered, handling};
 use crate::guest::layout;
 use aarch64_cpu::asm;
 use aarch64_cpu::registers::{ESR_EL2, Readable};
 use alloc::format;
 use alloc::string::String;
-use lacuna_boot::GuestFrame;
+use lacuna_boot::{GuestFrame, Hardening};
 use log::{Level, log_enabled, warn};
 
 /// Bytes of an A64 instruction: how far the program counter moves when one has been carried out for the guest.
@@ -69,6 +70,7 @@ pub struct Vcpu<'d> {
     pub(super) lists: CpuInterface,
     pub(super) interrupts: Interrupts,
     pub(super) complaints: &'d mut Complaints,
+    speculation: &'d Speculation,
     /// Why it was left, once it was.
     pub(super) end: Option<End>,
 }
@@ -125,31 +127,41 @@ extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame
     next
 }
 
-/// An SError while the guest ran. Guests have no devices, so it is the machine's memory that failed, and nobody can tell
-/// what is wrong now.
+/// An SError while the guest ran. Guests have no devices, so it is the machine's memory that failed, and nobody can
+/// tell what is wrong now.
 #[unsafe(no_mangle)]
 extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -> Next {
     vcpu.stop(frame, format!("SError, ESR_EL2 {:#x}", ESR_EL2.get()))
 }
 
 impl<'d> Vcpu<'d> {
-    /// Runs vCPU `index` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to report
-    /// on it pays with `complaints`.
-    pub fn run(domain: &'d Domain, index: usize, interrupts: Interrupts, complaints: &'d mut Complaints) -> End {
+    /// Runs vCPU `index` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to
+    /// report on it pays with `complaints`; `speculation` is what this CPU needs.
+    pub fn run(
+        domain: &'d Domain,
+        index: usize,
+        interrupts: Interrupts,
+        speculation: &'d Speculation,
+        complaints: &'d mut Complaints,
+    ) -> End {
         let regime = GuestRegime {
             vtcr: domain.stage2().config().vtcr(),
             vttbr: domain.vttbr(),
             mpidr: Affinity::of(index).mpidr(),
         };
-        let mut vcpu = Vcpu { domain, index, lists: CpuInterface::start(), interrupts, complaints, end: None };
+        let mut vcpu =
+            Vcpu { domain, index, lists: CpuInterface::start(), interrupts, complaints, speculation, end: None };
         keyboard::resume();
         // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
         // guest is here: this function ends by leaving it.
         unsafe { virtualization::enter(&regime) };
         let (entry, tree) = (domain.placement().kernel.start, domain.placement().tree.start);
-        // SAFETY: what EL2 controls of EL1 was just set. The handlers take a `Vcpu`, which lives on this stack until this
-        // returns. Interrupts are masked at EL2 from the first instruction on.
-        let serror = unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get()) };
+        let hardening = speculation.at_exit().map(|AtExit { function, rounds }| Hardening { function, rounds });
+        // SAFETY: what EL2 controls of EL1 was just set. The handlers take a `Vcpu`, which lives on this stack until
+        // this returns. Interrupts are masked at EL2 from the first instruction on. What is called at exits the
+        // firmware has.
+        let serror =
+            unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get(), hardening) };
         virtualization::leave();
         keyboard::stop(domain.name());
         let Vcpu { mut lists, end, .. } = vcpu;
@@ -187,7 +199,7 @@ impl<'d> Vcpu<'d> {
             return self.undefined(frame, &Syndrome::new(esr).class());
         }
         let [x0, x1, x2, x3, ..] = frame.x;
-        match psci::call(&[x0, x1, x2, x3], |affinity| self.domain.cpu_state(affinity)) {
+        match psci::call(&[x0, x1, x2, x3], self.speculation, |affinity| self.domain.cpu_state(affinity)) {
             Answer::Return(value) => {
                 frame.x[0] = value;
                 Next::Resume
@@ -196,9 +208,9 @@ impl<'d> Vcpu<'d> {
         }
     }
 
-    /// Waits until there is something to do, as WFI does in the guest: for an interrupt of the machine, unless one of the
-    /// guest's is waiting already. It may have that one disabled; but the timer behind it would not interrupt again, and
-    /// standby may end for no reason (DEN0022, 5.4).
+    /// Waits until there is something to do, as WFI does in the guest: for an interrupt of the machine, unless one of
+    /// the guest's is waiting already. It may have that one disabled; but the timer behind it would not interrupt
+    /// again, and standby may end for no reason (DEN0022, 5.4).
     fn wait(&mut self) {
         let mut devices = self.domain.devices().lock();
         devices.resample_timers(self.index, &mut self.lists);
@@ -217,6 +229,13 @@ impl<'d> Vcpu<'d> {
             Answer::CpuOff => End::Stopped("it switched off the only CPU that it has".into()),
             Answer::Suspend => {
                 self.wait();
+                frame.x[0] = 0;
+                return Next::Resume;
+            }
+            Answer::Workaround { function } => {
+                if self.speculation.is_forwarded(function) {
+                    firmware::call(function, 0);
+                }
                 frame.x[0] = 0;
                 return Next::Resume;
             }

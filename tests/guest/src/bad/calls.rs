@@ -4,8 +4,10 @@ use super::Steps;
 use super::expect::{UNKNOWN, Verdict, Why, claim, value};
 use super::plain;
 use crate::code::{self, Run, word};
+use crate::console::say;
 use crate::registers::{now, unmask_interrupts};
 use crate::{machine, timer};
+use smccc::arch::{SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_2, SMCCC_ARCH_WORKAROUND_3};
 use smccc::psci::{
     PSCI_AFFINITY_INFO_64, PSCI_CPU_ON_32, PSCI_CPU_ON_64, PSCI_CPU_SUSPEND_64, PSCI_FEATURES, PSCI_MIGRATE_INFO_TYPE,
     PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET, PSCI_VERSION,
@@ -68,6 +70,7 @@ pub fn run(steps: &mut Steps) {
         }
         Ok(())
     });
+    steps.step("calls: workarounds that are there, and no others", workarounds);
     steps.step("calls: a call spares x4 to x30", spares_registers);
     steps.step("PSCI: version", || claim(call(PSCI_VERSION, [0; 3])? >= 0x2, "below 0.2"));
     steps.step("PSCI: features of everything", features);
@@ -98,6 +101,21 @@ pub fn run(steps: &mut Steps) {
         timer::stop();
         claim((-3..=0).contains(&result?), "neither success nor one of PSCI's refusals")
     });
+}
+
+/// A workaround is there if SMCCC_ARCH_FEATURES says 0, or 1 where the CPU does not need it; -2, it is not to be
+/// called.
+fn workarounds() -> Verdict {
+    let functions = [SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_2, SMCCC_ARCH_WORKAROUND_3];
+    let mut features = [0; 3];
+    for (function, feature) in functions.into_iter().zip(&mut features) {
+        *feature = call(SMCCC_ARCH_FEATURES, [function.into(), 0, 0])?;
+        is_one_of(function, [1, 0, 0], &[if *feature < 0 { NOT_SUPPORTED } else { 0 }])?;
+    }
+    let [targets, stores, history] = features;
+    say!("workarounds {targets} {stores} {history}");
+    claim((NOT_SUPPORTED..=1).contains(&targets) && (NOT_SUPPORTED..=1).contains(&history), "no such answer")?;
+    claim((-2..=1).contains(&stores), "no such answer")
 }
 
 /// How a call may be refused.

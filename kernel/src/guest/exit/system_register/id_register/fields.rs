@@ -11,7 +11,8 @@ use super::Rule::{self, AddressWidth, Says, SignedUpTo, UpTo};
 ///
 /// Exception levels: AArch64 only, since the state of AArch32 is not kept, and two of them: guests do not nest, and an
 /// SMC ends at the hypervisor. RAS, since errors are the hypervisor's; SVE, whose state is not kept; SEL2, MPAM, AMU
-/// and RME, which are not for EL1: hidden.
+/// and RME, which are not for EL1: hidden. SCXTNUM_EL1 and EL0 stay trapped (HCR_EL2.EnSCXT): their accesses go to EL3
+/// unless SCR_EL3.EnSCXT is set, which EL2 cannot see. What else CSV2 of 3 says, SMCCC_ARCH_FEATURES tells a guest.
 pub(super) const PFR0: &[(u32, Rule)] = &[
     (0, Says(1)),        // EL0: AArch64 only
     (4, Says(1)),        // EL1: the same, as HCR_EL2.RW says
@@ -19,17 +20,18 @@ pub(super) const PFR0: &[(u32, Rule)] = &[
     (20, SignedUpTo(1)), // AdvSIMD
     (24, UpTo(1)),       // GIC: the vGIC's CPU interface is that of GICv3; 3 is GICv4.1
     (48, UpTo(1)),       // DIT
-    (56, UpTo(1)),       // CSV2: from 2 on, SCXTNUM_EL1, which needs HCR_EL2.EnSCXT
+    (56, UpTo(1)),       // CSV2: without SCXTNUM_EL0 and EL1
     (60, UpTo(1)),       // CSV3
 ];
 
 /// ID_AA64PFR1_EL1.
 ///
 /// MTE needs tagged memory in stage 2 and HCR_EL2.ATA; SME's state is not kept; RNDR_trap is EL3's; the vGIC has no
-/// NMI; GCS and THE need HCRX_EL2; PFAR and DF2 go with RAS, and each `_frac` with what it refines.
+/// NMI; GCS and THE need HCRX_EL2; PFAR and DF2 go with RAS, and each other `_frac` with what it refines.
 pub(super) const PFR1: &[(u32, Rule)] = &[
-    (0, UpTo(1)), // BT
-    (4, UpTo(2)), // SSBS
+    (0, UpTo(1)),  // BT
+    (4, UpTo(2)),  // SSBS
+    (32, UpTo(1)), // CSV2_frac: without SCXTNUM_EL0 and EL1
 ];
 
 /// How many breakpoints there are: the fewest that the architecture allows.

@@ -147,7 +147,7 @@ mod tests {
         let all = |id| filtered(id, u64::MAX, 48);
         let pfr0 = all(IdRegister::Pfr0);
         assert_eq!(pfr0, 0x1101_0000_01ff_0011);
-        assert_eq!(all(IdRegister::Pfr1), 0x21);
+        assert_eq!(all(IdRegister::Pfr1), 0x1_0000_0021);
         assert_eq!(all(IdRegister::Dfr0), 0x00f0_0010_1006);
         assert_eq!(field(all(IdRegister::Isar1), 60), 0, "LS64");
         assert_eq!(field(all(IdRegister::Isar2), 16), 0, "MOPS");
