@@ -6,7 +6,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use lacuna::arch::aarch64::{cpu, exceptions, power, power::Outcome};
+use lacuna::arch::aarch64::{controls, cpu, exceptions, power, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::console;
 use lacuna::devtree::{Facts, FactsError};
@@ -66,6 +66,7 @@ enum BootError {
 /// The stages.
 fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> {
     start::check_cpu(level)?;
+    controls::set();
     let mut clock = Stopwatch::started_at(ticks);
     let layout = lacuna_boot::layout();
     // SAFETY: the entry code has just left the MMU and the caches off, and nobody uses the pool yet.

@@ -1,10 +1,13 @@
 //! The processor: registers, barriers, exceptions, and nothing that decides.
 //!
-//! [`syndrome`] and [`memory_system`] are pure and tested on the host; `aarch64` exists in the image only. [`Tlb`], [`Mpu`],
-//! [`zero`] and the maintenance of caches are what code that is built for both uses.
+//! [`syndrome`], [`memory_system`], [`controls`] and [`el1_reset`] are pure and tested on the host; `aarch64` exists in
+//! the image only. [`Tlb`], [`Mpu`], [`zero`] and the maintenance of caches are what code that is built for both uses.
 
 #[cfg(target_os = "none")]
 pub mod aarch64;
+pub mod controls;
+#[cfg(any(not(target_os = "none"), feature = "mmu"))]
+pub mod el1_reset;
 #[cfg(not(target_os = "none"))]
 mod host;
 pub mod memory_system;

@@ -61,6 +61,8 @@ pub fn memory_model_features() -> u64 {
 #[cfg(feature = "mmu")]
 pub fn id_register(register: IdRegister) -> u64 {
     match register {
+        IdRegister::Revision => revision(),
+        IdRegister::Auxiliary => auxiliary_identity(),
         IdRegister::Pfr0 => ID_AA64PFR0_EL1.get(),
         IdRegister::Pfr1 => ID_AA64PFR1_EL1.get(),
         IdRegister::Dfr0 => ID_AA64DFR0_EL1.get(),
@@ -73,8 +75,25 @@ pub fn id_register(register: IdRegister) -> u64 {
     }
 }
 
-/// ID_AA64ISAR2_EL1, by encoding: CPUs that are older than it have a reserved register there, which reads as 0.
+/// REVIDR_EL1.
 #[cfg(feature = "mmu")]
+fn revision() -> u64 {
+    let revision;
+    // SAFETY: reads an identification register.
+    unsafe { core::arch::asm!("mrs {}, revidr_el1", out(reg) revision, options(nomem, nostack, preserves_flags)) };
+    revision
+}
+
+/// AIDR_EL1.
+#[cfg(feature = "mmu")]
+fn auxiliary_identity() -> u64 {
+    let identity;
+    // SAFETY: reads an identification register.
+    unsafe { core::arch::asm!("mrs {}, aidr_el1", out(reg) identity, options(nomem, nostack, preserves_flags)) };
+    identity
+}
+
+/// ID_AA64ISAR2_EL1, by encoding: CPUs that are older than it have a reserved register there, which reads as 0.
 pub fn instruction_features_2() -> u64 {
     let features;
     // SAFETY: reads an identification register.

@@ -3,88 +3,44 @@
 //! EL2 uses none of them, so they stay where they are at an exit. What a guest finds in them when it starts is what a CPU
 //! has after reset where the architecture says so, and 0 where it says UNKNOWN: nothing of an earlier guest's.
 
-use crate::arch::aarch64::cpu;
-use aarch64_cpu::registers::{ID_AA64ISAR1_EL1, Readable};
+use crate::arch::controls::{Feature, IdRegisters};
+use crate::arch::el1_reset::{SCTLR_EL1, reset_registers};
 use core::arch::{asm, global_asm};
 use core::fmt;
 
-/// SCTLR_EL1 after reset: MMU and caches off, little endian, with the bits that are RES1 in Armv8.0: LSMAOE, nTLSMD, SPAN,
-/// EIS, TSCXT and EOS (DDI 0487, D24.2.131).
-const SCTLR_EL1_RESET: u64 = 1 << 29 | 1 << 28 | 1 << 23 | 1 << 22 | 1 << 20 | 1 << 11;
-
-/// ID_AA64ISAR1_EL1 fields API and APA, GPI and GPA: pointer authentication (DDI 0487, D24.2.77).
-const POINTER_AUTHENTICATION: u64 = 0xff << 24 | 0xff << 4;
-
-/// ID_AA64ISAR2_EL1 fields APA3 and GPA3: the same, by another algorithm.
-const POINTER_AUTHENTICATION_3: u64 = 0xff << 8;
-
-/// Whether the CPU has pointer authentication, so that its keys exist.
-pub fn has_pointer_authentication() -> bool {
-    ID_AA64ISAR1_EL1.get() & POINTER_AUTHENTICATION != 0
-        || cpu::instruction_features_2() & POINTER_AUTHENTICATION_3 != 0
-}
-
-/// Puts EL1 and EL0 into the state in which a guest starts.
+/// Puts EL1 and EL0 into the state in which a guest starts, on a CPU with these ID registers.
 ///
 /// # Safety
 ///
 /// No guest may be running, or go on from where it was.
-pub unsafe fn reset() {
-    // SAFETY: registers of EL1 and EL0, which nobody uses as the caller says: EL2 with E2H = 0 has its own.
-    unsafe {
-        asm!(
-            "msr sctlr_el1, {sctlr}",
-            "msr cpacr_el1, xzr",
-            "msr ttbr0_el1, xzr",
-            "msr ttbr1_el1, xzr",
-            "msr tcr_el1, xzr",
-            "msr mair_el1, xzr",
-            "msr amair_el1, xzr",
-            "msr vbar_el1, xzr",
-            "msr esr_el1, xzr",
-            "msr far_el1, xzr",
-            "msr afsr0_el1, xzr",
-            "msr afsr1_el1, xzr",
-            "msr par_el1, xzr",
-            "msr elr_el1, xzr",
-            "msr spsr_el1, xzr",
-            "msr sp_el0, xzr",
-            "msr sp_el1, xzr",
-            "msr tpidr_el0, xzr",
-            "msr tpidrro_el0, xzr",
-            "msr tpidr_el1, xzr",
-            "msr contextidr_el1, xzr",
-            "msr csselr_el1, xzr",
-            "msr mdscr_el1, xzr",
-            "msr cntkctl_el1, xzr",
-            "msr cntv_ctl_el0, xzr",
-            "msr cntv_cval_el0, xzr",
-            "msr cntp_ctl_el0, xzr",
-            "msr cntp_cval_el0, xzr",
-            "isb",
-            sctlr = in(reg) SCTLR_EL1_RESET,
-            options(nomem, nostack, preserves_flags),
-        )
-    };
-    if has_pointer_authentication() {
-        // APIAKey, APIBKey, APDAKey, APDBKey and APGAKey, lower and upper halves, by encoding: the names need Armv8.3.
-        // SAFETY: as above, and they exist.
-        unsafe {
-            asm!(
-                "msr S3_0_C2_C1_0, xzr",
-                "msr S3_0_C2_C1_1, xzr",
-                "msr S3_0_C2_C1_2, xzr",
-                "msr S3_0_C2_C1_3, xzr",
-                "msr S3_0_C2_C2_0, xzr",
-                "msr S3_0_C2_C2_1, xzr",
-                "msr S3_0_C2_C2_2, xzr",
-                "msr S3_0_C2_C2_3, xzr",
-                "msr S3_0_C2_C3_0, xzr",
-                "msr S3_0_C2_C3_1, xzr",
-                options(nomem, nostack, preserves_flags),
-            )
+pub unsafe fn reset(id: &IdRegisters) {
+    macro_rules! clear {
+        ($(
+            $feature:ident {
+                $($name:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
+            }
+        )*) => {
+            $(
+                if clear!(@ $feature) {
+                    // SAFETY: registers of EL1 and EL0, and of what EL1 reads as its own, which nobody uses as the caller
+                    // says: EL2 with E2H = 0 has others. They exist with the feature.
+                    unsafe {
+                        asm!(
+                            $(concat!("msr S", $op0, "_", $op1, "_C", $crn, "_C", $crm, "_", $op2, ", xzr"),)*
+                            options(nomem, nostack, preserves_flags),
+                        )
+                    };
+                }
+            )*
         };
+        (@ Always) => { true };
+        (@ $feature:ident) => { id.has(Feature::$feature) };
     }
+    // SAFETY: as for those below.
+    unsafe { asm!("msr sctlr_el1, {}", in(reg) SCTLR_EL1, options(nomem, nostack, preserves_flags)) };
+    reset_registers!(clear);
+    // SAFETY: what was written takes effect for what follows.
+    unsafe { asm!("isb", options(nomem, nostack, preserves_flags)) };
     // SAFETY: the function clears registers that EL2, built without floating point, never holds anything in; they are not
     // trapped (CPTR_EL2.TFP is 0 before any guest starts).
     unsafe { clear_floating_point() };

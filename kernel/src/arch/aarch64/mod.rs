@@ -1,6 +1,7 @@
 //! AArch64 at EL2.
 
 pub mod cache;
+pub mod controls;
 pub mod cpu;
 #[cfg(feature = "mmu")]
 pub mod el1;

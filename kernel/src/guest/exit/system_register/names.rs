@@ -35,6 +35,11 @@ registers! {
     /// The priority mask.
     ICC_PMR_EL1 = 3 0 4 6 0,
 
+    /// The CPU's revision.
+    REVIDR_EL1 = 3 0 0 0 6,
+    /// Further identification of the CPU.
+    AIDR_EL1 = 3 1 0 0 7,
+
     /// Processor features.
     ID_AA64PFR0_EL1 = 3 0 0 4 0,
     /// Processor features.
@@ -175,6 +180,12 @@ registers! {
     CNTP_CTL_EL0 = 3 3 14 2 1,
     /// The physical timer: when it fires.
     CNTP_CVAL_EL0 = 3 3 14 2 2,
+}
+
+/// All registers that have a name here.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (SystemRegister, &'static str)> {
+    NAMES.iter().copied()
 }
 
 /// Registers of which there are several, with a number in their encoding.

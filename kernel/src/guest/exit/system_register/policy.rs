@@ -50,6 +50,9 @@ pub const fn handling(register: SystemRegister, access: Access) -> Handling {
             Some(id) => Handling::Id(id),
             None => Handling::ZERO,
         },
+        // Trapped together with SMIDR_EL1. They go with MIDR_EL1, which is the machine's.
+        (names::REVIDR_EL1, Access::Read) => Handling::Id(IdRegister::Revision),
+        (names::AIDR_EL1, Access::Read) => Handling::Id(IdRegister::Auxiliary),
         // Implementation defined control may be none.
         (names::ACTLR_EL1, _) => Handling::ZERO,
         (names::OSLSR_EL1, Access::Read) => Handling::Value(OS_LOCK_OPEN),
@@ -131,6 +134,13 @@ mod tests {
         // MPIDR_EL1, which is no ID register of that group, and one of the next CRn.
         assert_eq!(both(SystemRegister::new(3, 0, 0, 0, 5))[0], Handling::Undefined);
         assert_eq!(both(SystemRegister::new(3, 0, 1, 4, 0))[0], Handling::Undefined);
+    }
+
+    #[test]
+    fn what_is_trapped_with_the_id_of_sme_is_the_machine_s() {
+        assert_eq!(both(names::REVIDR_EL1), [Handling::Id(IdRegister::Revision), Handling::Undefined]);
+        assert_eq!(both(names::AIDR_EL1), [Handling::Id(IdRegister::Auxiliary), Handling::Undefined]);
+        assert_eq!(both(SystemRegister::new(3, 1, 0, 0, 6)), [Handling::Undefined; 2], "SMIDR_EL1");
     }
 
     #[test]

@@ -7,6 +7,17 @@
 use super::NOT_IMPLEMENTED;
 use super::Rule::{self, AddressWidth, Says, SignedUpTo, UpTo};
 
+/// A register of which all stays.
+pub(super) const WHOLE: &[(u32, Rule)] = &{
+    let mut fields = [(0, UpTo(15)); 16];
+    let mut index = 1;
+    while index < fields.len() {
+        fields[index].0 = fields[index - 1].0 + 4;
+        index += 1;
+    }
+    fields
+};
+
 /// ID_AA64PFR0_EL1.
 ///
 /// Exception levels: AArch64 only, since the state of AArch32 is not kept, and two of them: guests do not nest, and an

@@ -18,6 +18,10 @@ use super::{SystemRegister, names};
 /// An ID register of which something stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdRegister {
+    /// REVIDR_EL1.
+    Revision,
+    /// AIDR_EL1.
+    Auxiliary,
     /// ID_AA64PFR0_EL1.
     Pfr0,
     /// ID_AA64PFR1_EL1.
@@ -42,6 +46,8 @@ impl IdRegister {
     /// The register with this encoding, or `None` if nothing of it stays.
     pub const fn of(register: SystemRegister) -> Option<Self> {
         match register {
+            names::REVIDR_EL1 => Some(Self::Revision),
+            names::AIDR_EL1 => Some(Self::Auxiliary),
             names::ID_AA64PFR0_EL1 => Some(Self::Pfr0),
             names::ID_AA64PFR1_EL1 => Some(Self::Pfr1),
             names::ID_AA64DFR0_EL1 => Some(Self::Dfr0),
@@ -57,6 +63,7 @@ impl IdRegister {
 
     const fn fields(self) -> &'static [(u32, Rule)] {
         match self {
+            Self::Revision | Self::Auxiliary => fields::WHOLE,
             Self::Pfr0 => fields::PFR0,
             Self::Pfr1 => fields::PFR1,
             Self::Dfr0 => fields::DFR0,
@@ -120,13 +127,13 @@ fn address_width(bits: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{IdRegister, SystemRegister, filtered};
+    use super::{IdRegister, SystemRegister, filtered, names};
     use proptest::prelude::any;
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
     fn every() -> impl Iterator<Item = IdRegister> {
         let encodings = (1..8).flat_map(|crm| (0..8).map(move |op2| SystemRegister::new(3, 0, 0, crm, op2)));
-        encodings.filter_map(IdRegister::of)
+        encodings.chain([names::REVIDR_EL1, names::AIDR_EL1]).filter_map(IdRegister::of)
     }
 
     fn field(value: u64, shift: u32) -> u64 {
@@ -176,8 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn the_revision_goes_with_the_cpu_s_identity() {
+        for id in [IdRegister::Revision, IdRegister::Auxiliary] {
+            assert_eq!(filtered(id, 0xfedc_ba98_7654_3210, 48), 0xfedc_ba98_7654_3210, "{id:?}");
+        }
+    }
+
+    #[test]
     fn all_registers_are_found() {
-        assert_eq!(every().count(), 9);
+        assert_eq!(every().count(), 11);
     }
 
     proptest! {
