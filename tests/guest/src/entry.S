@@ -4,6 +4,7 @@
 // tree. What runs outside exceptions uses SP_EL0, so that not even a bad stack pointer harms the handler, which uses SP_EL1.
 //
 // x19: device tree   x20: CNTVCT_EL0 at entry   x21: CNTPCT_EL0 then, 0 if trapped   x22: address of the image
+// x23 to x30: SCTLR_EL1, VBAR_EL1, ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, SP_EL0 and SP_EL1 at entry
 
     .section .head.text, "ax"
     .global _start
@@ -20,6 +21,14 @@ _start:
     .word   0
 
 entry:
+    mrs     x23, sctlr_el1
+    mrs     x24, vbar_el1
+    mrs     x25, elr_el1
+    mrs     x26, spsr_el1
+    mrs     x27, esr_el1
+    mrs     x28, far_el1
+    mrs     x29, sp_el0
+    mov     x30, sp
     adr     x1, early_vectors
     msr     vbar_el1, x1
     isb
@@ -57,7 +66,13 @@ entry:
     str     x4, [x2, x22]
     b       1b
 
-2:  msr     spsel, #1
+2:  adrp    x0, {at_entry}
+    add     x0, x0, :lo12:{at_entry}
+    stp     x23, x24, [x0]
+    stp     x25, x26, [x0, #8 * 2]
+    stp     x27, x28, [x0, #8 * 4]
+    stp     x29, x30, [x0, #8 * 6]
+    msr     spsel, #1
     adrp    x0, __exception_stack_top
     mov     sp, x0
     msr     spsel, #0

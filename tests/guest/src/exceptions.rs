@@ -1,12 +1,13 @@
 //! Exceptions: those that are expected are recorded and end the code that caused them; others end the guest.
 
 use crate::console::say;
+use crate::modes::lives::REGISTERS_AT_ENTRY;
 use crate::{interrupts, power};
 use core::arch::global_asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-global_asm!(include_str!("entry.S"), resume_sp = sym RESUME_SP);
+global_asm!(include_str!("entry.S"), resume_sp = sym RESUME_SP, at_entry = sym REGISTERS_AT_ENTRY);
 global_asm!(include_str!("vectors.S"));
 
 /// What the exception vectors save, and restore when the handler returns.

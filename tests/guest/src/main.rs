@@ -8,6 +8,7 @@
 //! | `mode=bench` | counts what traps and interrupts cost, and ends |
 //! | `mode=echo` | prints each line that it reads, until `quit` |
 //! | `mode=reset` | checks that its RAM is zero, fills it, and starts again, for ever |
+//! | `mode=lives` | reads every system register, writes every one, and starts again, for ever |
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
 //! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
@@ -49,6 +50,7 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("bench") => modes::bench::run(&machine),
         Some("echo") => modes::echo::run(&machine),
         Some("reset") => modes::reset::run(&machine),
+        Some("lives") => modes::lives::run(),
         Some("holes") => modes::holes::run(&machine),
         Some("spin") => modes::spin(),
         Some("crash") => modes::crash::run(&machine),

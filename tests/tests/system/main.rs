@@ -23,6 +23,7 @@ mod mpu;
 mod odd_trees;
 mod options;
 mod own_guest;
+mod registers;
 mod small_guest;
 mod speculation;
 mod trees;

@@ -5,6 +5,7 @@ pub mod crash;
 pub mod echo;
 pub mod hello;
 pub mod holes;
+pub mod lives;
 pub mod reset;
 
 use crate::console::say;

@@ -9,6 +9,8 @@
 mod id_register;
 pub mod names;
 mod policy;
+#[cfg(not(target_os = "none"))]
+pub mod table;
 
 pub use id_register::{IdRegister, filtered};
 pub use policy::{Handling, handling};
