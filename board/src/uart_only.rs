@@ -1,5 +1,6 @@
-//! Boards with firmware and a device tree, of which nothing but the early UART need be known. Addresses are those of the
-//! boards' device trees in Linux.
+//! Boards with firmware and a device tree, of which nothing but the early UART need be known.
+//!
+//! Addresses are those of the boards' device trees in Linux.
 
 use crate::{Board, EarlyUart, RegisterWrite, Width};
 

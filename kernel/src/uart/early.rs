@@ -33,8 +33,8 @@ pub(super) fn send(uart: &EarlyUart, registers: &impl Registers, byte: u8) -> Re
 ///
 /// # Safety
 ///
-/// The machine must be the one that the image was built for, and the UART's page mapped where it is, as device memory, or
-/// translation and protection off.
+/// The machine must be the one that the image was built for. The UART's page must be mapped where it is, as device memory,
+/// or translation and protection be off.
 #[cfg(all(target_os = "none", feature = "early-uart"))]
 pub unsafe fn send_early(uart: &EarlyUart, byte: u8) -> Result<(), Full> {
     let width = match uart.width() {
@@ -43,6 +43,6 @@ pub unsafe fn send_early(uart: &EarlyUart, byte: u8) -> Result<(), Full> {
     };
     let base = NonNull::new((uart.status() & !(PAGE - 1)) as *mut u8).ok_or(Full)?;
     let access = Access { width, order: Order::Little, offset: 0, shift: 0 };
-    // SAFETY: the caller promises the UART's page, both of whose registers are aligned and in it, as `EarlyUart` has them.
+    // SAFETY: the caller promises the UART's page; both registers are aligned and in it, as `EarlyUart` sees to.
     send(uart, &unsafe { Mmio::new(base, access) }, byte)
 }
