@@ -93,7 +93,8 @@ impl Boot {
     /// such machine.
     pub fn board(name: &str) -> Option<Self> {
         let machine = if name == "zcu102" { "xlnx-zcu102" } else { name };
-        let qemu = env::var_os("QEMU").unwrap_or_else(|| "qemu-system-aarch64".into());
+        // Make exports it, empty too.
+        let qemu = env::var_os("QEMU").filter(|path| !path.is_empty()).unwrap_or_else(|| "qemu-system-aarch64".into());
         let listed = Command::new(&qemu).args(["-M", "help"]).output().expect("QEMU can be run");
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
         if listed.lines().any(|line| line.split_whitespace().next() == Some(machine)) {
