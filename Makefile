@@ -106,6 +106,7 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	@$(call build_variant,mmu-zcu102)
 	@$(call build_variant,mpu)
 	@$(call build_variant,mpu-fvp-baser)
+	@$(CARGO) build --quiet --package lacuna-plan
 	@mkdir -p $(dir $(TEST_LOG))
 	@{ $(CARGO) test --package lacuna --package lacuna-image --package lacuna-plan && \
 	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
@@ -114,7 +115,8 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	   LACUNA_ZCU102_IMAGE=$(abspath target/image/lacuna-mmu-zcu102.img) \
 	   LACUNA_GUEST=$(abspath $(GUEST)) LACUNA_LINUX=$(abspath target/guest/Image) LACUNA_INITRD=$(abspath target/guest/init.cpio.gz) \
 	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
-	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) $(CARGO) test --package lacuna-tests && \
+	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) LACUNA_PLAN=$(abspath $(BUILD)/debug/lacuna-plan) \
+	   $(CARGO) test --package lacuna-tests && \
 	   $(call run_fuzz_targets,10); } 2>&1 | tee $(TEST_LOG)
 	@awk '/^test result:/ { last = $$4; passed += $$4; failed += $$6 } \
 	    /^skipped: / { skipped++ } \

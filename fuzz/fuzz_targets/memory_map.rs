@@ -5,9 +5,8 @@
 use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, Survey};
 use lacuna::frametable::plan::{Plan, Shape};
-use lacuna::memory_map::{MemoryMap, PhysLimit};
-use lacuna::options::Options;
-use lacuna::pdx::PdxMap;
+use lacuna::inventory::{Inventory, Paper};
+use lacuna::memory_map::PhysLimit;
 use lacuna::vmap::FRAMETABLE_SPAN;
 use libfuzzer_sys::fuzz_target;
 
@@ -17,10 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = survey.free_beside(&[image], PhysAddr::new(1 << 48), survey.heap_bytes());
     }
     let Ok(blob) = Blob::check(bytes) else { return };
-    let Ok(facts) = blob.facts() else { return };
-    let (options, _) = Options::parse(facts.bootargs.unwrap_or_default());
-    let Ok(memory) = MemoryMap::new(&facts.banks, facts.reservations, PhysLimit::ARCHITECTURE) else { return };
-    let (pdx, _) = PdxMap::choose(options.pdx, memory.banks());
+    let mut paper = Paper { limit: PhysLimit::ARCHITECTURE, occupied: Vec::new() };
+    let Ok(Inventory { memory, pdx, .. }) = Inventory::take(&blob, &mut paper) else { return };
     for bank in memory.banks() {
         for mfn in [bank.start, bank.end.checked_sub(1).expect("no bank is empty")] {
             assert!(pdx.covers(mfn));

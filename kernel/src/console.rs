@@ -6,6 +6,7 @@
 use crate::arch::aarch64::fixup::{self, Fault};
 use crate::arch::aarch64::semihosting;
 use crate::devtree::{Console, Device};
+use crate::inventory::mark;
 use crate::terminal::Focus;
 use crate::terminal::output::{Output, RESTORE, Speaker};
 pub use crate::uart::Keyboard;
@@ -16,7 +17,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use spin::mutex::SpinMutex;
 
 /// How often a byte is tried before it is lost: for seconds, and a full FIFO has room again after a fraction of one. Only
@@ -168,13 +169,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // A report is for reading: only what is wrong carries a mark.
-        match record.level() {
-            Level::Error => print(format_args!("lacuna: error: {}\n", record.args())),
-            Level::Warn => print(format_args!("lacuna: warning: {}\n", record.args())),
-            Level::Info => print(format_args!("{}\n", record.args())),
-            Level::Debug | Level::Trace => print(format_args!("# {}\n", record.args())),
-        }
+        print(format_args!("{}{}\n", mark(record.level()), record.args()));
     }
 
     fn flush(&self) {}

@@ -26,6 +26,7 @@ pub mod devtree;
 pub mod frametable;
 pub mod guest;
 pub mod heap;
+pub mod inventory;
 pub mod kernel;
 pub mod memory_map;
 pub mod mmu;

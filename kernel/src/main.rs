@@ -6,20 +6,20 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use lacuna::arch::aarch64::{controls, cpu, exceptions, power, power::Outcome};
+use lacuna::arch::aarch64::{controls, cpu, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::console;
-use lacuna::devtree::{Facts, FactsError};
 use lacuna::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::frametable::table::FrameTable;
 use lacuna::heap::HEAP;
+use lacuna::inventory::{Inventory, InventoryError};
 use lacuna::kernel::Kernel;
-use lacuna::memory_map::{MapError, MemoryMap, PhysLimit, absent};
-use lacuna::options::Options;
+use lacuna::memory_map::PhysLimit;
 use lacuna::page_alloc::PageAlloc;
-use lacuna::pdx::PdxMap;
-use lacuna::report::{self, Report};
-use lacuna::start::{self, BackendError, DeviceTree, PoolError, Prober, SilentError, StartError, TreeError};
+#[cfg(feature = "mpu")]
+use lacuna::report;
+use lacuna::report::Report;
+use lacuna::start::{self, BackendError, DeviceTree, Hardware, PoolError, SilentError, StartError, TreeError};
 use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
 use lacuna::{fatal, frametable};
@@ -45,9 +45,7 @@ enum BootError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
-    Facts(#[from] FactsError),
-    #[error(transparent)]
-    Map(#[from] MapError),
+    Inventory(#[from] InventoryError),
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
@@ -79,36 +77,8 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     // SAFETY: nothing beside the image is in use.
     let pool = unsafe { start::early_pool(vmap, &HEAP, &layout, &tree, limit.address()) };
     let blob = tree.check()?;
-    let mut facts = Facts::default();
-    let read = blob.read(&mut facts);
-    // Whatever is wrong from here on can be told on the console, and the machine can end.
-    facts.psci.inspect(|conduit| power::set_conduit(*conduit));
-    let console = console::start(vmap, facts.console.as_ref());
-    read?;
-    console::letter(b'f');
-    clock.lap("device tree");
-
-    let (options, ignored) = Options::parse(facts.bootargs.unwrap_or_default());
-    console::set_level(options.log_level);
-    exceptions::unmask_serror();
-    report::warnings(&facts.warnings);
-    report::warnings(console.err().as_slice());
-    report::warnings(&ignored);
-    clock.lap("console");
-
-    let owned = start::owned(&mut facts, &layout, &tree);
-    let memory = MemoryMap::new(&facts.banks, owned, limit)?;
-    report::warnings(memory.warnings());
-    let mut prober = Prober::new(vmap, pool.as_ref());
-    let absent = vmap.briefly(|| absent::find(&memory, &mut prober));
-    let memory = memory.without(&absent, &facts.banks)?;
-    if let Some(what) = vmap.briefly(|| absent::silent_owner(&memory, &mut prober)) {
-        return Err(MapError::Silent { what: what.clone() }.into());
-    }
-    report::warnings(memory.warnings());
-    let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());
-    report::warnings(refusal.as_slice());
-    clock.lap("memory map");
+    let mut machine = Hardware { vmap, layout: &layout, tree: &tree, pool: pool.as_ref(), limit, clock: &mut clock };
+    let Inventory { facts, options, memory, pdx } = Inventory::take(&blob, &mut machine)?;
 
     let mut frames = BootAlloc::new(memory.free());
     // SAFETY: the boot allocator gives each frame once.

@@ -175,13 +175,13 @@ impl MemoryMap {
         Ok(Self { banks: ram, reserved: owned, free, warnings })
     }
 
-    /// The same map without RAM that is not there; `banks` are those that it was made of.
+    /// The same map without RAM that is not there, and with warnings of it behind the others; `banks` are those that it was
+    /// made of.
     ///
     /// # Errors
     ///
     /// [`MapError::NoRam`] if there is no other, [`MapError::NotRam`] if somebody was to have it.
     pub fn without(mut self, absent: &[Absent], banks: &[Bank]) -> Result<Self, MapError> {
-        self.warnings.clear();
         if absent.is_empty() {
             return Ok(self);
         }

@@ -9,17 +9,10 @@ use crate::memory_map::MemoryMap;
 use crate::pdx::Kind;
 use crate::println;
 use crate::stopwatch::Stopwatch;
-use core::fmt::{self, Display};
+use core::fmt;
 use core::ops::Range;
 use lacuna_boot::Layout;
-use log::{info, warn};
-
-/// Prints what was left out or cannot be had.
-pub fn warnings<W: Display>(warnings: &[W]) {
-    for warning in warnings {
-        warn!("{warning}");
-    }
-}
+use log::info;
 
 /// Says of each guest that it is not started, since that takes stage 2 of an MMU; and how that went.
 #[cfg(feature = "mpu")]
@@ -128,7 +121,7 @@ impl Report<'_> {
 /// A number of things, in English.
 struct Count(usize, &'static str);
 
-impl Display for Count {
+impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(count, thing) = self;
         write!(f, "{count} {thing}{}", if *count == 1 { "" } else { "s" })

@@ -2,6 +2,7 @@
 
 use crate::guest::{self, Guest};
 use crate::outcome::Outcome;
+use crate::plan::{Placed, Planned};
 use crate::running::Running;
 use crate::sabotage;
 use crate::stub::{Handover, stub};
@@ -220,6 +221,7 @@ impl Boot {
     }
 
     /// Boots, and waits for the end, with nobody at the console.
+    #[track_caller]
     pub fn run(self) -> Outcome {
         self.spawn(Stdio::null()).finish()
     }
@@ -245,15 +247,18 @@ impl Boot {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let is_alone = self.guests.is_empty() && self.semihosting == Semihosting::Allowed;
         command.env("SEMIHOSTING", if is_alone { "on" } else { "off" });
+        let mut planned = None;
         match &self.loader {
             Loader::Qemu => {
                 command.arg(&image);
                 if !self.guests.is_empty() {
                     let tree = log.with_extension("dtb");
                     command.args(guest::describe(&self.guests, &self.variables, &self.options, &tree));
+                    planned = Some(Planned::by_qemu(&tree, &Placed(&image, self.image_address())));
                 }
             }
             Loader::Stub(tree) => {
+                planned = Some(Planned::by_stub(&log, tree, TREE_ADDRESS, &Placed(&image, IMAGE_ADDRESS)));
                 command.args(place(&image, IMAGE_ADDRESS));
                 command.args(place_bytes(&log, "dtb", tree, TREE_ADDRESS));
                 command.args(start(&log, Handover::Tree(TREE_ADDRESS)));
@@ -269,7 +274,17 @@ impl Boot {
         }
         command.args(&self.options);
         command.stdin(input).stdout(output).stderr(errors);
-        Running::new(command.spawn().expect("timeout and scripts/qemu can be run"), log)
+        Running::new(command.spawn().expect("timeout and scripts/qemu can be run"), log, planned)
+    }
+
+    /// Where QEMU's own loader puts the image: 2 MiB into the first bank.
+    fn image_address(&self) -> u64 {
+        let machine = self.variables.iter().find(|(name, _)| *name == "MACHINE").map(|(_, machine)| machine.as_str());
+        match machine {
+            Some("virt") => IMAGE_ADDRESS,
+            Some("versal") => IMAGE_ADDRESS - RAM_START,
+            other => panic!("no guests are described for {other:?}"),
+        }
     }
 
     /// The file to boot: the image, or a copy of it beside `log`.

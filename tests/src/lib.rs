@@ -5,6 +5,8 @@
 //! [`Outcome::expect_fatal`]). [`Boot::start`] lets it type on the console meanwhile. The console of each boot stays in
 //! `target/tests`, under the name of its test.
 //!
+//! A boot with a tree of a test's is held against `lacuna-plan`, run on the same tree.
+//!
 //! Relies on variables with the images' paths, `LACUNA_IMAGE` and others, which make sets. Without them a test fails.
 //! Skipped is only what the QEMU at hand has no machine for: the test says so (`skipped`), and make counts such lines.
 
@@ -15,6 +17,7 @@ mod figures;
 mod guest;
 mod ktap;
 mod outcome;
+mod plan;
 mod running;
 mod sabotage;
 mod stub;

@@ -13,7 +13,7 @@ const TAIL: usize = 40;
 const TIMED_OUT: i32 = 124;
 
 /// How every fatal line starts.
-const FATAL: &str = "lacuna: fatal: ";
+pub(crate) const FATAL: &str = "lacuna: fatal: ";
 
 /// How the line of a panic starts, which is a bug of the image whatever it was given.
 const PANIC: &str = "lacuna: panic: ";
@@ -108,18 +108,19 @@ impl Outcome {
     /// What the line for scripts says about memory.
     #[track_caller]
     pub fn facts(&self) -> Facts {
-        self.facts_after("lacuna: memory ")
+        self.facts_of("lacuna: memory ", "banks=")
     }
 
     /// What the line for scripts says about the guest that was started, once.
     #[track_caller]
     pub fn guest_facts(&self) -> Facts {
-        self.facts_after("lacuna: guest domU1 ")
+        self.facts_of("lacuna: guest domU1 ", "")
     }
 
     #[track_caller]
-    fn facts_after(&self, start: &str) -> Facts {
-        let mut lines = self.console.lines().filter_map(|line| line.strip_prefix(start));
+    fn facts_of(&self, start: &str, first_key: &str) -> Facts {
+        let lines = self.console.lines().filter_map(|line| line.strip_prefix(start));
+        let mut lines = lines.filter(|line| line.starts_with(first_key));
         let (Some(line), None) = (lines.next(), lines.next()) else { self.fail(&format!("not one line {start}…")) };
         let pairs = line.split_whitespace().map(|word| match word.split_once('=') {
             Some((key, value)) => (key.to_string(), value.to_string()),

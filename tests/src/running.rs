@@ -1,6 +1,7 @@
 //! A boot while it goes on: what is printed can be waited for, and answered.
 
 use crate::outcome::Outcome;
+use crate::plan::Planned;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write;
@@ -25,12 +26,14 @@ pub struct Running {
     log: PathBuf,
     /// Bytes of the log up to the end of what was waited for last.
     seen: usize,
+    /// What the end is held against.
+    planned: Option<Planned>,
 }
 
 impl Running {
-    pub(crate) fn new(mut child: Child, log: PathBuf) -> Self {
+    pub(crate) fn new(mut child: Child, log: PathBuf, planned: Option<Planned>) -> Self {
         let input = child.stdin.take();
-        Self { child, input, begin: Instant::now(), log, seen: 0 }
+        Self { child, input, begin: Instant::now(), log, seen: 0, planned }
     }
 
     /// Waits until `text` is printed, after what was waited for before.
@@ -89,9 +92,14 @@ impl Running {
         killed.expect("a child that was not waited for can be sent a signal");
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and holds it against the plan of the tree.
+    #[track_caller]
     pub fn finish(mut self) -> Outcome {
-        self.outcome()
+        let outcome = self.outcome();
+        if let Some(planned) = &self.planned {
+            planned.check(&outcome);
+        }
+        outcome
     }
 
     fn outcome(&mut self) -> Outcome {
@@ -136,7 +144,7 @@ mod tests {
         let log = log(name);
         let output = File::create(&log).expect("the log can be written");
         let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(output).spawn();
-        Running::new(child.expect("sh can be run"), log)
+        Running::new(child.expect("sh can be run"), log, None)
     }
 
     #[test]

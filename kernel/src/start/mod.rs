@@ -6,21 +6,21 @@ mod backend;
 #[cfg(feature = "mpu")]
 #[path = "mpu.rs"]
 mod backend;
+mod hardware;
 mod pool;
 mod probe;
 mod tree;
 
 pub use backend::{BackendError, POOL_BYTES, enable};
+pub use hardware::Hardware;
 pub use pool::{PoolError, add_pool, early_pool};
-pub use probe::{Prober, SilentError, check};
+pub use probe::{SilentError, check};
 pub use tree::{DeviceTree, TreeError};
 
 use crate::addr::{PAGE_SIZE, PhysAddr, Span};
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::{self, MemorySystem, Mismatch, Source};
-use crate::devtree::{Facts, Owned, Owner};
 use crate::vmap::attributes::Attributes;
-use alloc::vec::Vec;
 use lacuna_boot::Layout;
 
 /// Why the start fails.
@@ -67,15 +67,4 @@ fn parts(layout: &Layout) -> impl Iterator<Item = (Span, Attributes)> {
     let uart = if cfg!(feature = "early-uart") { lacuna_board::BOARD.early_uart } else { None };
     let page = uart.map(|uart| uart.status() & !(PAGE_SIZE - 1));
     image.into_iter().chain(page.map(|page| (span(page, page + PAGE_SIZE), Attributes::DEVICE)))
-}
-
-/// Everything that owns memory before the first frame is given away: what the device tree lists, the tree itself, and
-/// the image. The facts have no reservations after that.
-pub fn owned(facts: &mut Facts<'_>, layout: &Layout, tree: &DeviceTree<'_>) -> Vec<Owned> {
-    let image = layout.image();
-    let image = Span { start: PhysAddr::new(image.start), end: PhysAddr::new(image.end) };
-    let mut owned = core::mem::take(&mut facts.reservations);
-    owned.push(Owned { owner: Owner::Image, span: image });
-    owned.extend(tree.span().map(|span| Owned { owner: Owner::DeviceTree, span }));
-    owned
 }

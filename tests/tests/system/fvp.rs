@@ -6,6 +6,7 @@
 use lacuna::addr::{PhysAddr, Span};
 use lacuna::devtree::{Blob, Device, Owned, Owner};
 use lacuna::frametable::plan::{Plan, Shape};
+use lacuna::inventory::{Inventory, Paper};
 use lacuna::memory_map::{MemoryMap, PhysLimit};
 use lacuna::pdx::{PdxMap, Policy};
 use lacuna::uart::Model;
@@ -100,8 +101,8 @@ fn its_device_tree_says_what_the_model_has_and_nothing_that_it_lacks() {
 fn its_device_tree_makes_a_memory_map_and_a_plan() {
     let tree = tree();
     let blob = Blob::check(&tree).unwrap();
-    let facts = blob.facts().unwrap();
-    let memory = MemoryMap::new(&facts.banks, facts.reservations, PhysLimit::WIDEST).unwrap();
+    let mut paper = Paper { limit: PhysLimit::WIDEST, occupied: vec![] };
+    let memory = Inventory::take(&blob, &mut paper).unwrap().memory;
     assert!(memory.warnings().is_empty());
     assert_eq!((memory.banks().len(), memory.ram_bytes(), memory.span_bytes()), (2, 4 * GIB, 36 * GIB));
     let first = memory.free().next().unwrap();

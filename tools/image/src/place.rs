@@ -2,8 +2,9 @@
 
 use crate::elf::{Elf, Segment};
 use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
-use lacuna::devtree::{Blob, BlobError, FactsError, Owned, Owner};
-use lacuna::memory_map::{MapError, MemoryMap, PhysLimit, Warning};
+use lacuna::devtree::{Blob, BlobError, Owned, Owner};
+use lacuna::inventory::{Inventory, InventoryError, Paper};
+use lacuna::memory_map::{MapError, PhysLimit, Warning};
 use std::ops::Range;
 
 /// The linker script's names for the places where access rights change.
@@ -34,9 +35,7 @@ pub enum PlaceError {
     #[error("device tree of the board: {0}")]
     Tree(#[from] BlobError),
     #[error("device tree of the board: {0}")]
-    Facts(#[from] FactsError),
-    #[error("device tree of the board: {0}")]
-    Memory(#[from] MapError),
+    Inventory(#[from] InventoryError),
 }
 
 /// Checks that access rights can change where those of `elf` do, once it is at `base`.
@@ -58,21 +57,20 @@ pub fn check_boundaries(elf: &Elf, base: u64) -> Result<(), PlaceError> {
 /// Checks that all memory of `segments`, once they are at `base`, is RAM by the board's device `tree`, and nobody else's.
 pub fn check_memory(segments: &[Segment], base: u64, tree: &[u8]) -> Result<(), PlaceError> {
     let blob = Blob::check(tree)?;
-    let facts = blob.facts()?;
-    let mut owned = facts.reservations;
+    let mut occupied = Vec::new();
     for Segment { memory, .. } in segments {
         let span = memory.start.checked_add(base).map(PhysAddr::new);
         let span = span.and_then(|start| Span::sized(start, memory.end - memory.start));
         let span = span.ok_or_else(|| PlaceError::PastTheEnd { segment: memory.clone(), base })?;
-        owned.push(Owned { owner: Owner::Image, span });
+        occupied.push(Owned { owner: Owner::Image, span });
     }
-    let map = MemoryMap::new(&facts.banks, owned, PhysLimit::WIDEST)?;
+    let map = Inventory::take(&blob, &mut Paper { limit: PhysLimit::WIDEST, occupied })?.memory;
     // The image boots in a reservation, too, with a warning. A place that somebody chooses should be no such.
     for warning in map.warnings() {
         if let Warning::Overlap { first, second } = warning
             && [first, second].iter().any(|owned| owned.owner == Owner::Image)
         {
-            return Err(MapError::Overlap { first: first.clone(), second: second.clone() }.into());
+            return Err(InventoryError::from(MapError::Overlap { first: first.clone(), second: second.clone() }).into());
         }
     }
     Ok(())

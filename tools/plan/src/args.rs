@@ -1,8 +1,9 @@
 //! The command line.
 
-use lacuna::addr::{PAGE_SIZE, PhysAddr};
+use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::Bank;
 use lacuna::frametable::plan::Shape;
+use lacuna::memory_map::PhysLimit;
 use lacuna::pdx::GroupSize;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,11 +16,16 @@ Usage: lacuna-plan [OPTIONS] FILE.dtb
        lacuna-plan [OPTIONS] --bank START:SIZE [--bank START:SIZE]...
 
   --bank START:SIZE    a bank of RAM, in hexadecimal bytes with or without 0x; any number, in any order
+  --image START:SIZE   where the image lies, as above; only with a file, as are the next two
+  --tree START         where the file lies
+  --address-bits N     physical address bits of the CPU (48, the most that the image uses)
   --json               print JSON
   --svg                print a picture
   --page-info-bytes N  metadata for a frame, in bytes (8; Xen has 56)
   --group-pages N      frames in a group, a power of two (262144, as Xen)
   --help               print this
+
+Warnings and refusals are those of the image. Without --image and --tree they leave out what concerns these two.
 
 Exit status: 0, the plan is printed; 1, the memory is refused, for the reason given; 2, the arguments are.
 ";
@@ -44,8 +50,16 @@ pub struct Options {
 /// Where the banks come from.
 #[derive(Debug)]
 pub enum Source {
-    Blob(PathBuf),
+    Blob(PathBuf, Machine),
     Banks(Vec<Bank>),
+}
+
+/// What a device tree does not say of the machine, but the command line can.
+#[derive(Debug)]
+pub struct Machine {
+    pub image: Option<Span>,
+    pub tree: Option<PhysAddr>,
+    pub limit: PhysLimit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +78,14 @@ pub enum ArgError {
     TwoSources,
     #[error("one device tree file, not also {0:?}")]
     TwoFiles(OsString),
+    #[error("{0} says something of a device tree, which --bank has none of")]
+    NeedsTree(&'static str),
+    #[error("--image {0:?} is not START:SIZE, two hexadecimal numbers with an end below 2^64")]
+    Image(String),
+    #[error("--tree {0:?} is not a hexadecimal number")]
+    Tree(String),
+    #[error("--address-bits {0:?} is not a number from 32 to 48")]
+    AddressBits(String),
     #[error("--json and --svg exclude each other")]
     TwoFormats,
     #[error("{0} needs a value")]
@@ -82,6 +104,9 @@ pub enum ArgError {
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, ArgError> {
     let mut args = args;
     let (mut file, mut banks, mut format, mut shape) = (None, Vec::new(), Format::Text, Shape::default());
+    let mut machine = Machine { image: None, tree: None, limit: PhysLimit::WIDEST };
+    // The last option that makes sense with a device tree only.
+    let mut of_tree = None;
     while let Some(arg) = args.next() {
         // What is no UTF-8 can only be a file name.
         let text = arg.to_str().unwrap_or_default();
@@ -98,6 +123,19 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, ArgError> 
             "--json" => format = other_format(format, Format::Json)?,
             "--svg" => format = other_format(format, Format::Svg)?,
             "--bank" => banks.push(bank(value("--bank")?)?),
+            "--image" => {
+                machine.image = Some(image(value("--image")?)?);
+                of_tree = Some("--image");
+            }
+            "--tree" => {
+                let start = value("--tree")?;
+                machine.tree = Some(PhysAddr::new(hexadecimal(&start).ok_or(ArgError::Tree(start))?));
+                of_tree = Some("--tree");
+            }
+            "--address-bits" => {
+                machine.limit = address_bits(value("--address-bits")?)?;
+                of_tree = Some("--address-bits");
+            }
             "--page-info-bytes" => shape.entry_bytes = entry_bytes(value("--page-info-bytes")?)?,
             "--group-pages" => shape.group = group(value("--group-pages")?)?,
             _ if text.starts_with('-') => return Err(ArgError::Unknown(arg)),
@@ -106,8 +144,11 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, ArgError> 
         }
     }
     let source = match (file, banks.is_empty()) {
-        (Some(file), true) => Source::Blob(file),
-        (None, false) => Source::Banks(banks),
+        (Some(file), true) => Source::Blob(file, machine),
+        (None, false) => match of_tree {
+            None => Source::Banks(banks),
+            Some(option) => return Err(ArgError::NeedsTree(option)),
+        },
         (Some(_), false) => return Err(ArgError::TwoSources),
         (None, true) => return Err(ArgError::NoSource),
     };
@@ -118,18 +159,33 @@ fn other_format(before: Format, now: Format) -> Result<Format, ArgError> {
     if before == Format::Text || before == now { Ok(now) } else { Err(ArgError::TwoFormats) }
 }
 
+/// `from_str_radix` would take a sign, too.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
+}
+
+/// `START:SIZE`.
+fn range(text: &str) -> Option<(PhysAddr, u64)> {
+    let (start, size) = text.split_once(':')?;
+    Some((PhysAddr::new(hexadecimal(start)?), hexadecimal(size)?))
+}
+
 /// The bank is named after its argument, so that a message about it can be traced back.
 fn bank(text: String) -> Result<Bank, ArgError> {
-    let number = |text: &str| {
-        let digits = text.strip_prefix("0x").unwrap_or(text);
-        // `from_str_radix` would take a sign, too.
-        if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
-    };
-    let parsed = text.split_once(':').and_then(|(start, size)| Some((number(start)?, number(size)?)));
-    match parsed {
-        Some((start, size)) => Ok(Bank { node: format!("--bank {text}"), start: PhysAddr::new(start), size }),
+    match range(&text) {
+        Some((start, size)) => Ok(Bank { node: format!("--bank {text}"), start, size }),
         None => Err(ArgError::Bank(text)),
     }
+}
+
+fn image(text: String) -> Result<Span, ArgError> {
+    range(&text).and_then(|(start, size)| Span::sized(start, size)).ok_or(ArgError::Image(text))
+}
+
+fn address_bits(text: String) -> Result<PhysLimit, ArgError> {
+    let bits = text.parse().ok().filter(|bits| (32..=48).contains(bits));
+    bits.map(PhysLimit::from_bits).ok_or(ArgError::AddressBits(text))
 }
 
 fn entry_bytes(text: String) -> Result<u64, ArgError> {

@@ -1,7 +1,7 @@
 //! Shows what Lacuna would make of a machine's memory: the memory map, and the frametable under each compression.
 //!
 //! It runs the image's own code on the host, so the numbers are those that the image prints. A device tree that the image
-//! would refuse is refused here with the same line.
+//! would refuse is refused here with the same line, and the image's warnings are printed here too.
 
 mod args;
 mod json;
@@ -9,9 +9,13 @@ mod model;
 mod svg;
 mod text;
 
-use args::{Format, Options, Request, Source};
-use lacuna::devtree::{Blob, BlobError, FactsError};
+use args::{Format, Machine, Options, Request, Source};
+use lacuna::addr::Span;
+use lacuna::devtree::{Blob, BlobError, Owned, Owner};
+use lacuna::inventory::{self, Inventory, InventoryError, Paper};
 use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
+use lacuna::pdx::Policy;
+use log::{LevelFilter, Log, Metadata, Record};
 use model::Model;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
             return BAD_ARGUMENTS.into();
         }
     };
+    // Fails only if there is a logger already, and there is only this one.
+    let _ = log::set_logger(&Logger);
     match run(&options) {
         Ok(output) => print(&output),
         Err(error) => {
@@ -47,7 +53,7 @@ enum Failure {
     #[error("lacuna: fatal: {0}")]
     Blob(#[from] BlobError),
     #[error("lacuna: fatal: {0}")]
-    Facts(#[from] FactsError),
+    Inventory(#[from] InventoryError),
     #[error("lacuna: fatal: {0}")]
     Map(#[from] MapError),
     #[error("lacuna-plan: {0}")]
@@ -55,14 +61,16 @@ enum Failure {
 }
 
 fn run(options: &Options) -> Result<String, Failure> {
-    let map = match &options.source {
-        Source::Blob(path) => from_blob(path)?,
-        Source::Banks(banks) => MemoryMap::new(banks, Vec::new(), PhysLimit::ARCHITECTURE)?,
+    let (map, policy) = match &options.source {
+        Source::Blob(path, machine) => from_blob(path, machine)?,
+        Source::Banks(banks) => {
+            log::set_max_level(LevelFilter::Warn);
+            let map = MemoryMap::new(banks, Vec::new(), PhysLimit::ARCHITECTURE)?;
+            map.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+            (map, Policy::Auto)
+        }
     };
-    for warning in map.warnings() {
-        eprintln!("lacuna-plan: warning: {warning}");
-    }
-    let model = Model::new(&map, options.shape);
+    let model = Model::new(&map, policy, options.shape);
     Ok(match options.format {
         Format::Text => text::render(&model),
         Format::Json => json::render(&model)?,
@@ -70,13 +78,32 @@ fn run(options: &Options) -> Result<String, Failure> {
     })
 }
 
-/// The memory map that the image makes of the device tree in the file at `path`, but for what only the image can know:
-/// where it and the blob itself lie.
-fn from_blob(path: &Path) -> Result<MemoryMap, Failure> {
+/// The memory map that the image makes of the device tree in the file at `path`, on `machine`, and the compression that the
+/// command line asks for.
+fn from_blob(path: &Path, machine: &Machine) -> Result<(MemoryMap, Policy), Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::Read { path: path.to_path_buf(), error })?;
     let blob = Blob::check(&bytes)?;
-    let facts = blob.facts()?;
-    Ok(MemoryMap::new(&facts.banks, facts.reservations, PhysLimit::WIDEST)?)
+    let image = machine.image.map(|span| Owned { owner: Owner::Image, span });
+    let tree = machine.tree.and_then(|start| Span::sized(start, blob.size() as u64));
+    let tree = tree.map(|span| Owned { owner: Owner::DeviceTree, span });
+    let mut paper = Paper { limit: machine.limit, occupied: image.into_iter().chain(tree).collect() };
+    let Inventory { memory, options, .. } = Inventory::take(&blob, &mut paper)?;
+    Ok((memory, options.pdx))
+}
+
+/// Prints log lines as the image does, on standard error.
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        eprintln!("{}{}", inventory::mark(record.level()), record.args());
+    }
+
+    fn flush(&self) {}
 }
 
 /// Writes to standard output; a reader who has seen enough and left is no failure.

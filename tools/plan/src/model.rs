@@ -16,6 +16,8 @@ pub struct Model<'a> {
     pub offset: Candidate,
     /// The name of the compression that the image would take by itself.
     pub auto: &'static str,
+    /// The name of the one that the image takes: another if the command line asks for it.
+    pub taken: &'static str,
 }
 
 /// A plan, or why there is none.
@@ -37,7 +39,7 @@ pub enum NoPlan {
 }
 
 impl<'a> Model<'a> {
-    pub fn new(map: &'a MemoryMap, shape: Shape) -> Self {
+    pub fn new(map: &'a MemoryMap, policy: Policy, shape: Shape) -> Self {
         let banks = map.banks();
         let plan = |pdx: Result<PdxMap, Refusal>| -> Candidate {
             let pdx = pdx?;
@@ -45,7 +47,7 @@ impl<'a> Model<'a> {
             let plan = Plan::new(banks, &pdx, u64::MAX, shape)?;
             Ok(Planned { pdx, plan })
         };
-        let auto = match PdxMap::choose(Policy::Auto, banks).0.kind() {
+        let taken = |policy| match PdxMap::choose(policy, banks).0.kind() {
             Kind::None => "none",
             Kind::Mask { .. } => "mask",
             Kind::Offset { .. } => "offset",
@@ -56,7 +58,8 @@ impl<'a> Model<'a> {
             none: plan(Ok(PdxMap::none())),
             mask: plan(PdxMap::mask(banks)),
             offset: plan(PdxMap::offset(banks)),
-            auto,
+            auto: taken(Policy::Auto),
+            taken: taken(policy),
         }
     }
 

@@ -27,7 +27,8 @@ fn write(out: &mut String, model: &Model<'_>) -> fmt::Result {
         write_kind(out, name, candidate)?;
     }
     writeln!(out)?;
-    writeln!(out, "auto     takes {}", model.auto)
+    writeln!(out, "auto     takes {}", model.auto)?;
+    if model.taken == model.auto { Ok(()) } else { writeln!(out, "bootargs take {}", model.taken) }
 }
 
 fn write_kind(out: &mut String, name: &str, candidate: &Candidate) -> fmt::Result {

@@ -184,7 +184,7 @@ fn overlapping_banks_are_merged_with_a_warning_that_names_both() {
     let warning = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(
         warning,
-        "lacuna-plan: warning: memory of --bank 0x1000:0x2000 [0x1000, 0x3000) overlaps memory of --bank 0:2000 \
+        "lacuna: warning: memory of --bank 0x1000:0x2000 [0x1000, 0x3000) overlaps memory of --bank 0:2000 \
          [0x0, 0x2000): merged\n"
     );
     let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -193,7 +193,7 @@ fn overlapping_banks_are_merged_with_a_warning_that_names_both() {
 
 #[test]
 fn arguments_that_make_no_sense_get_one_line_and_status_2() {
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 23] = [
         (&[], "no memory given"),
         (&["--json"], "no memory given"),
         (&["--bank"], "--bank needs a value"),
@@ -210,6 +210,12 @@ fn arguments_that_make_no_sense_get_one_line_and_status_2() {
         (&["--group-pages", "262143", "--bank", "0:1000"], "not a power of two"),
         (&["--group-pages", "2048", "--bank", "0:1000"], "not a power of two"),
         (&["--group-pages", "18446744073709551616", "--bank", "0:1000"], "not a power of two"),
+        (&["--image", "0:1000", "--bank", "0:1000"], "--image says something of a device tree"),
+        (&["--bank", "0:1000", "--address-bits", "40"], "--address-bits says something of a device tree"),
+        (&["--image", "1000:ffffffffffffffff", "a.dtb"], "is not START:SIZE"),
+        (&["--tree", "+4", "a.dtb"], "is not a hexadecimal number"),
+        (&["--address-bits", "31", "a.dtb"], "is not a number from 32 to 48"),
+        (&["--address-bits", "49", "a.dtb"], "is not a number from 32 to 48"),
         (&["--colour", "--bank", "0:1000"], "there is no option \"--colour\""),
     ];
     for (args, wanted) in cases {
@@ -222,7 +228,7 @@ fn arguments_that_make_no_sense_get_one_line_and_status_2() {
 fn a_bank_without_a_whole_page_is_left_out_with_a_warning() {
     let output = run(["--json", "--bank", "40000000:8000000", "--bank", "100:200"]);
     let warning = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(warning.starts_with("lacuna-plan: warning: memory of --bank 100:200 "), "{warning}");
+    assert!(warning.starts_with("lacuna: warning: memory of --bank 100:200 "), "{warning}");
     let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["banks"], json!([{"start": 0x4000_0000, "size": 0x800_0000}]));
 }

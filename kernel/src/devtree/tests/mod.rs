@@ -32,7 +32,7 @@ pub(crate) fn root() -> Node {
 }
 
 /// 1 GiB of RAM at 1 GiB, for a root with two address and two size cells.
-pub(super) fn memory() -> Node {
+pub(crate) fn memory() -> Node {
     node("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x4000_0000])
 }
 
