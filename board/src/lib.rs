@@ -30,7 +30,7 @@ pub struct Board {
     pub early_uart_setup: &'static [RegisterWrite],
     /// Frequency of the system counter in Hz, to be written to CNTFRQ_EL0 if that is 0. `None` where firmware sets it.
     ///
-    /// Only the highest exception level can write it, so a board that gives a frequency must be entered there, at EL2.
+    /// Only the highest exception level can write it, so a board that gives a frequency must be entered there.
     pub counter_hz: Option<u32>,
     /// Which cores execute the image's first instruction.
     pub start: Start,

@@ -33,34 +33,15 @@ entry:
     adr     x0, early_vectors
     cmp     x20, #2
     b.eq    at_el2
+.if HAS_EL3
     b.hi    at_el3
+.endif
 
     // EL1: keep an exception from running into the void, and go on to the message.
     msr     vbar_el1, x0
     isb
     mrs     x21, cntvct_el0
     b       prepare
-
-at_el3:
-    // Only what EL2 needs to run: non-secure, HVC allowed, AArch64, and SMC undefined because nobody would answer it.
-    // SCR_EL3: NS | RES1 [5:4] | SMD | HCE | RW (DDI 0487, D24.2.125)
-    mov     x1, #0x5b1
-    msr     scr_el3, x1
-    msr     cptr_el3, xzr               // no trap of FP, SVE or CPACR accesses to EL3
-    mrs     x1, id_aa64pfr0_el1
-    ubfx    x1, x1, #24, #4             // GIC: system register interface present?
-    cbz     x1, 1f
-    mov     x1, #0xf                    // ICC_SRE_EL3: Enable | DIB | DFB | SRE (IHI 0069, 12.2.22)
-    msr     S3_6_C12_C12_5, x1
-    isb
-1:  msr     vbar_el3, x0
-    mov_q   x1, SCTLR_EL2_OFF           // UNKNOWN at reset, and must not have M set when EL2 starts
-    msr     sctlr_el2, x1
-    mov     x1, #0x3c9                  // SPSR_EL3: EL2h, D, A, I and F masked
-    msr     spsr_el3, x1
-    adr     x1, at_el2
-    msr     elr_el3, x1
-    return_from_exception
 
 at_el2:
     mov_q   x1, SCTLR_EL2_OFF

@@ -1,11 +1,11 @@
 //! The assembly, and what Rust may ask of it.
 
-use crate::Layout;
+use crate::{GIVE_INTERRUPTS, Layout};
 use core::arch::global_asm;
 use core::ptr::addr_of;
 #[cfg(feature = "semihosting")]
 use core::sync::atomic::{AtomicBool, Ordering};
-use lacuna_board::{BOARD, RegisterWrite, Start};
+use lacuna_board::{BOARD, Firmware, RegisterWrite, Start};
 #[cfg(feature = "early-uart")]
 use lacuna_board::{EarlyUart, Room, Width};
 
@@ -190,8 +190,12 @@ global_asm!(
 global_asm!(".macro return_from_exception", "eret", "dsb nsh", "isb", ".endm");
 
 global_asm!(".equ GUESTS, {guests}", guests = const cfg!(feature = "guests") as u32);
+// Whether there may be an EL3 to be entered at.
+global_asm!(".equ HAS_EL3, {el3}", el3 = const matches!(BOARD.firmware, Firmware::Possible) as u32);
+global_asm!(".equ GIVE_INTERRUPTS, {call}", call = const GIVE_INTERRUPTS);
 global_asm!(include_str!("vectors.S"));
 global_asm!(include_str!("entry.S"));
+global_asm!(include_str!("el3.S"));
 
 unsafe extern "C" {
     static __image_start: u8;

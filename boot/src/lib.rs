@@ -60,6 +60,12 @@ pub struct Hardening {
 
 const _: () = assert!(size_of::<GuestFrame>() == 34 * 8, "vectors.S lays the frame out by hand");
 
+/// The one call that EL3 answers if this image was entered there: its SMC function number, an OEM's (SMCCC, DEN0028, 6.2).
+///
+/// x1 and x2 are the physical addresses of a GICv3's distributor and of the redistributor of this CPU, whose interrupts the
+/// Secure state gives away. x0 is 0 then, and SMC undefined from then on.
+pub const GIVE_INTERRUPTS: u32 = 0xc300_0000 | (b'L' as u32) << 8 | b'G' as u32;
+
 /// Where the parts of the image lie, as addresses (physical, and virtual too: the image runs where it was loaded).
 ///
 /// All boundaries are multiples of 4 KiB, all ranges half-open. Between `data` and `stack`, `stack` and `fault_stack`,

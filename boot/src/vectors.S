@@ -290,11 +290,16 @@ serror_window_end:
 .endif
 
 // Before relocation no Rust can run. Whatever happens then, and whatever happens at EL1, ends here, unless it is expected.
+// EL3 keeps these vectors: only below it there is something from where exceptions can come.
     .balign 0x800
 early_vectors:
-    .rept 16
+    .irp    from_below, 0,0,0,0, 0,0,0,0, 1,0,0,0, 1,0,0,0
     .balign 0x80
+    .if \from_below && HAS_EL3
+    b       from_below_el3
+    .else
     b       early_exception
+    .endif
     .endr
 
     .balign 0x80

@@ -6,7 +6,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use lacuna::arch::aarch64::{controls, cpu, power::Outcome};
+use lacuna::arch::aarch64::{controls, cpu, el3, power::Outcome};
 use lacuna::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::console;
 use lacuna::frametable::plan::{Plan, PlanError, Shape};
@@ -64,6 +64,7 @@ enum BootError {
 /// The stages.
 fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> {
     start::check_cpu(level)?;
+    el3::entered_at(level);
     controls::set();
     let mut clock = Stopwatch::started_at(ticks);
     let layout = lacuna_boot::layout();

@@ -205,7 +205,8 @@ impl Boot {
 
     /// With a guest, in the machine's own device tree.
     pub fn guest(mut self, guest: Guest) -> Self {
-        assert!(matches!(self.loader, Loader::Qemu), "guests are added to the machine's own device tree");
+        let machines_own = matches!(self.loader, Loader::Qemu | Loader::LikeElf);
+        assert!(machines_own, "guests are added to the machine's own device tree");
         self.guests.push(guest);
         self
     }
@@ -251,11 +252,6 @@ impl Boot {
         match &self.loader {
             Loader::Qemu => {
                 command.arg(&image);
-                if !self.guests.is_empty() {
-                    let tree = log.with_extension("dtb");
-                    command.args(guest::describe(&self.guests, &self.variables, &self.options, &tree));
-                    planned = Some(Planned::by_qemu(&tree, &Placed(&image, self.image_address())));
-                }
             }
             Loader::Stub(tree) => {
                 planned = Some(Planned::by_stub(&log, tree, TREE_ADDRESS, &Placed(&image, IMAGE_ADDRESS)));
@@ -271,6 +267,11 @@ impl Boot {
                 command.args(place(&image, IMAGE_ADDRESS));
                 command.args(start(&log, Handover::Nothing(RAM_START)));
             }
+        }
+        if !self.guests.is_empty() {
+            let tree = log.with_extension("dtb");
+            command.args(guest::describe(&self.guests, &self.variables, &self.options, &tree));
+            planned = Some(Planned::by_qemu(&tree, &Placed(&image, self.image_address())));
         }
         command.args(&self.options);
         command.stdin(input).stdout(output).stderr(errors);

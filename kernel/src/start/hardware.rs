@@ -3,7 +3,7 @@
 use super::probe::Prober;
 use super::tree::DeviceTree;
 use crate::addr::{Mfn, PhysAddr, Span};
-use crate::arch::aarch64::{exceptions, power};
+use crate::arch::aarch64::{el3, exceptions, power};
 use crate::console::{self, ConsoleError};
 use crate::devtree::{Facts, Owned, Owner};
 use crate::inventory::{Machine, Stage};
@@ -36,7 +36,8 @@ impl Machine for Hardware<'_> {
     type ConsoleError = ConsoleError;
 
     fn start_console(&mut self, facts: &Facts<'_>) -> Result<(), ConsoleError> {
-        facts.psci.inspect(|conduit| power::set_conduit(*conduit));
+        // At EL3, where the image was entered there, nobody answers.
+        facts.psci.filter(|_| !el3::is_ours()).inspect(|conduit| power::set_conduit(*conduit));
         console::start(self.vmap, facts.console.as_ref())
     }
 

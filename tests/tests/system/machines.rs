@@ -1,9 +1,13 @@
 //! Machines as QEMU describes them.
 
-use lacuna_tests::{Boot, Outcome};
+use lacuna_tests::{Boot, Outcome, own_guest};
+use std::time::Duration;
 
 const MIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 20;
+
+/// How long a guest may take that tries what it can.
+const GUEST_LIMIT: Duration = Duration::from_secs(120);
 
 /// Expects a pass on a machine with as much RAM, in KiB, in as many banks.
 #[track_caller]
@@ -84,6 +88,33 @@ fn a_tree_that_lies_where_ram_starts_is_found() {
 #[test]
 fn entered_at_el3_it_goes_on_at_el2() {
     Boot::like_elf().option("-M", "secure=on").run().expect_pass();
+}
+
+#[test]
+fn entered_at_el3_it_goes_on_at_el2_on_a_cpu_with_every_feature() {
+    Boot::like_elf().option("-M", "secure=on").cpu("max").run().expect_pass();
+}
+
+/// Expects that a guest on a machine which was entered at EL3 has a timer, and interrupts for all else that it tries.
+#[track_caller]
+fn expect_interrupts_from_el3(cpu: &str) {
+    let guest = own_guest("mode=bad only=interrupts,waiting,timer,calls");
+    let boot = Boot::like_elf().option("-M", "secure=on").cpu(cpu).bootargs("selftest=off").guest(guest);
+    let mut machine = boot.within(GUEST_LIMIT).start();
+    machine.expect("guest: ok timer: a thousand in a row, none lost");
+    machine.expect(" passed, 0 failed");
+    // Nobody at EL3 switches the machine off. It is ended here.
+    machine.expect("lacuna: end: success");
+}
+
+#[test]
+fn entered_at_el3_a_guest_has_interrupts() {
+    expect_interrupts_from_el3("cortex-a57");
+}
+
+#[test]
+fn entered_at_el3_a_guest_has_interrupts_on_a_cpu_with_every_feature() {
+    expect_interrupts_from_el3("max");
 }
 
 #[test]

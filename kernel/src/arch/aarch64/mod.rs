@@ -5,6 +5,7 @@ pub mod controls;
 pub mod cpu;
 #[cfg(feature = "mmu")]
 pub mod el1;
+pub mod el3;
 pub mod exceptions;
 #[cfg(feature = "mmu")]
 pub mod firmware;

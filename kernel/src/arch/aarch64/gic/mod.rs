@@ -6,7 +6,8 @@
 
 pub mod list_registers;
 
-use crate::addr::Span;
+use crate::addr::{PhysAddr, Span};
+use crate::arch::aarch64::el3;
 use crate::devtree::{Gic as Facts, Interrupt, Trigger};
 use crate::vmap::{Vmap, VmapError};
 use aarch64_cpu::asm::barrier;
@@ -60,6 +61,14 @@ pub enum InterruptError {
         /// The CPU's affinity.
         mpidr: u64,
     },
+    /// EL3 was entered by this image, and does not do what its code there does.
+    #[error("interrupts of {node} stay the Secure state's: EL3 answered {answer:#x}")]
+    Secure {
+        /// The controller's node.
+        node: alloc::string::String,
+        /// What EL3 answered.
+        answer: u64,
+    },
     /// The system registers of the CPU interface cannot be used.
     #[error("this CPU has no system registers of a GICv3 (ID_AA64PFR0_EL1.GIC, ICC_SRE_EL2.SRE)")]
     NoSystemRegisters,
@@ -100,9 +109,17 @@ impl Gic {
         let mpidr = MPIDR_EL1.get() & AFFINITY;
         let mut own = None;
         for region in &facts.redistributors {
-            own = own.or(find(map(region)?, region.bytes(), facts.stride, mpidr));
+            let found = find(map(region)?, region.bytes(), facts.stride, mpidr);
+            own = own
+                .or(found.map(|(offset, redistributor)| (PhysAddr::new(region.start.get() + offset), redistributor)));
         }
-        let Some(mut redistributor) = own else { return Err(InterruptError::NoRedistributor { node: node(), mpidr }) };
+        let Some((address, mut redistributor)) = own else {
+            return Err(InterruptError::NoRedistributor { node: node(), mpidr });
+        };
+        if el3::is_ours() {
+            el3::give_interrupts(facts.distributor.start, address)
+                .map_err(|answer| InterruptError::Secure { node: node(), answer })?;
+        }
         // It is awake already if firmware has used it, which is no error.
         let _ = redistributor.mark_core_awake();
         // Settings may change only while an interrupt is disabled (IHI 0069, 12.9 "GICD_ICFGR").
@@ -146,9 +163,9 @@ impl Gic {
     }
 }
 
-/// The redistributor of the CPU `mpidr` in a region of `bytes`, if it is there. From one to the next it is `stride` bytes,
-/// or as many as each says that it has: those with virtual LPIs have two frames more (IHI 0069, 12.10).
-fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Option<GicRedistributor<'static>> {
+/// The redistributor of the CPU `mpidr` in a region of `bytes`, and its offset, if it is there. From one to the next it is
+/// `stride` bytes, or as many as each says that it has: those with virtual LPIs have two frames more (IHI 0069, 12.10).
+fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Option<(u64, GicRedistributor<'static>)> {
     const FRAMES: u64 = size_of::<GicrSgi>() as u64;
     let mut offset = 0;
     while offset + FRAMES <= bytes {
@@ -159,7 +176,7 @@ fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Opt
         let redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
         let about = redistributor.typer();
         if about.core_mpidr() == mpidr {
-            return Some(redistributor);
+            return Some((offset, redistributor));
         }
         if about.last_redistributor() {
             return None;
