@@ -69,6 +69,10 @@ endef
 GUEST := target/image/guest.img
 XEN := target/guest/xen
 
+# What each boot with a tree of ours is held against.
+PLAN := $(BUILD)/debug/lacuna-plan
+build_plan = $(CARGO) build --quiet --package lacuna-plan
+
 # $(call build_variant,VARIANT): builds the image of one of the variants above.
 build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error there is no image for $(1); \
     there are BACKEND=mmu, the same with BOARD= one of $(UART_BOARDS), BACKEND=mpu, BACKEND=mpu BOARD=fvp-baser)),$(PLACE_$(1)))
@@ -106,7 +110,7 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	@$(call build_variant,mmu-zcu102)
 	@$(call build_variant,mpu)
 	@$(call build_variant,mpu-fvp-baser)
-	@$(CARGO) build --quiet --package lacuna-plan
+	@$(build_plan)
 	@mkdir -p $(dir $(TEST_LOG))
 	@{ $(CARGO) test --package lacuna --package lacuna-image --package lacuna-plan && \
 	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
@@ -115,7 +119,7 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	   LACUNA_ZCU102_IMAGE=$(abspath target/image/lacuna-mmu-zcu102.img) \
 	   LACUNA_GUEST=$(abspath $(GUEST)) LACUNA_LINUX=$(abspath target/guest/Image) LACUNA_INITRD=$(abspath target/guest/init.cpio.gz) \
 	   LACUNA_FVP_IMAGE=$(abspath target/image/lacuna-mpu-fvp-baser.img) \
-	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) LACUNA_PLAN=$(abspath $(BUILD)/debug/lacuna-plan) \
+	   LACUNA_FVP_TREE=$(abspath target/image/fvp-baser.dtb) LACUNA_PLAN=$(abspath $(PLAN)) \
 	   $(CARGO) test --package lacuna-tests && \
 	   $(call run_fuzz_targets,10); } 2>&1 | tee $(TEST_LOG)
 	@awk '/^test result:/ { last = $$4; passed += $$4; failed += $$6 } \
@@ -126,13 +130,15 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 bench: image guest ## Count what boot and operations cost, and hold the figures against their limits
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
 	@$(call build_image,$(notdir $(IMAGE))-bench,$(filter-out selftest,$(FEATURES_$(BACKEND))) bench)
-	@LACUNA_IMAGE=$(abspath $(IMAGE).img) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) \
+	@$(build_plan)
+	@LACUNA_PLAN=$(abspath $(PLAN)) LACUNA_IMAGE=$(abspath $(IMAGE).img) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) \
 	 LACUNA_BENCH_IMAGE=$(abspath $(IMAGE)-bench.img) LACUNA_GUEST=$(abspath $(GUEST)) \
 	 $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench $(BACKEND)
 
 bench-xen: guest $(XEN) ## Count what a guest pays under Lacuna and under Debian's Xen
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
-	@LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) LACUNA_XEN=$(abspath $(XEN)) LACUNA_GUEST=$(abspath $(GUEST)) \
+	@$(build_plan)
+	@LACUNA_PLAN=$(abspath $(PLAN)) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) LACUNA_XEN=$(abspath $(XEN)) LACUNA_GUEST=$(abspath $(GUEST)) \
 	 $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench xen
 
 plan: ## Print the memory plan for a device tree: make plan DTB=file ARGS=--json
