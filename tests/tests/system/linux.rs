@@ -83,6 +83,15 @@ fn it_gets_what_is_typed() {
     expect_checks_passed(&running.finish(), 2);
 }
 
+/// Its driver enables the UART's interrupt, then its own, and empties the FIFO in between.
+#[test]
+fn it_gets_what_was_typed_before_it_booted() {
+    let mut running = with_linux(Boot::virt(), "lacuna.echo").start();
+    running.send("typed ahead\n");
+    running.expect("guest: read: typed ahead");
+    expect_checks_passed(&running.finish(), 2);
+}
+
 #[test]
 fn it_gets_nothing_while_the_keyboard_is_the_hypervisors() {
     let mut running = with_linux(Boot::virt(), "lacuna.echo").start();

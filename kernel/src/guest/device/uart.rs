@@ -80,8 +80,8 @@ const TX: u16 = 1 << 5;
 /// The same: there are bytes received, and no more came for a while.
 const RT: u16 = 1 << 6;
 
-/// Reads of UARTFR in a row, of a guest that waits for a byte without interrupts. Output reads it twice in a row: whether
-/// there is room for the next byte, after whether the last one is gone.
+/// Reads of UARTFR, UARTRIS or UARTMIS in a row, of a guest that waits for a byte without interrupts. Output reads UARTFR
+/// twice in a row: whether there is room for the next byte, after whether the last one is gone.
 const POLLS: u8 = 16;
 
 /// Bytes that the receive FIFO holds, as of r1p5.
@@ -91,6 +91,15 @@ const FIFO: usize = 32;
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the guest's UART takes no byte now")]
 pub struct Full;
+
+/// Whether the guest's interrupt controller lets the UART's interrupt through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The guest has enabled it there.
+    Enabled,
+    /// It has not: the line may rise, and nobody comes.
+    Disabled,
+}
 
 /// Why an access is none of a register.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -169,7 +178,7 @@ impl Uart {
     pub fn read(&mut self, offset: u64, size: Size) -> Result<u64, Rejected> {
         check(offset, size)?;
         self.polls = match offset {
-            FR => (self.polls + 1).min(POLLS),
+            FR | RIS | MIS => (self.polls + 1).min(POLLS),
             DR => self.polls,
             _ => 0,
         };
@@ -252,10 +261,12 @@ impl Uart {
         self.control & ON == ON && self.received.len() < self.depth()
     }
 
-    /// Whether the guest waits for bytes: by interrupt, or by looking again and again. Before that, a byte would be lost: a
-    /// driver empties the FIFO when it starts, as Linux's does.
-    pub fn is_listened_to(&self) -> bool {
-        self.mask & (RX | RT) != 0 || self.polls == POLLS
+    /// Whether the guest waits for bytes: by an interrupt that it lets through, or by looking again and again. Before that, a
+    /// byte would be lost: a driver empties the FIFO when it starts. Linux's enables the interrupt for a moment before that,
+    /// when none can arrive yet.
+    pub fn is_listened_to(&self, interrupt: Interrupt) -> bool {
+        let by_interrupt = interrupt == Interrupt::Enabled && self.mask & (RX | RT) != 0;
+        by_interrupt || self.polls == POLLS
     }
 
     /// The interrupt line, UARTINTR: it may change with each access and each byte.

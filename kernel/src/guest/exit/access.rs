@@ -161,6 +161,8 @@ impl Vcpu<'_> {
         match device {
             Device::Distributor(offset) => {
                 devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
+                drop(devices);
+                self.listen();
             }
             Device::Redistributors(offset) => {
                 devices.resample_timers(self.index, &mut self.lists);

@@ -6,7 +6,7 @@
 
 use crate::arch::aarch64::cpu;
 use crate::console::{self, Keyboard};
-use crate::guest::device::uart::Full;
+use crate::guest::device::uart::{Full, Interrupt};
 use crate::guest::domain::Devices;
 use crate::guest::exit::vcpu::{Next, Vcpu};
 use crate::guest::layout;
@@ -66,7 +66,8 @@ impl Typing {
 }
 
 impl Vcpu<'_> {
-    /// Goes on with what had to wait for room in the guest, whose UART may have some after each access.
+    /// Goes on with what had to wait for room in the guest, whose UART may have some after each access, and may be listened
+    /// to after each write to the interrupt controller.
     #[inline]
     pub(super) fn listen(&mut self) {
         if WAITING.load(Ordering::Relaxed) {
@@ -145,7 +146,8 @@ impl Vcpu<'_> {
     fn type_in(&mut self, key: u8) -> Result<(), Full> {
         let mut devices = self.domain.devices().lock();
         let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(Full) };
-        if !uart.is_listened_to() {
+        let is_enabled = vgic.is_enabled(self.index, layout::UART_INTID);
+        if !uart.is_listened_to(if is_enabled { Interrupt::Enabled } else { Interrupt::Disabled }) {
             return Err(Full);
         }
         uart.receive(key)?;

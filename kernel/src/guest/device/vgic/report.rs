@@ -40,6 +40,11 @@ impl fmt::Display for Snapshot {
 }
 
 impl Vgic {
+    /// Whether the guest has enabled interrupt `id` of `cpu`, if there is one.
+    pub fn is_enabled(&self, cpu: usize, id: u32) -> bool {
+        self.locate(cpu, id).is_some_and(|(index, n)| self.banks[index].enabled & 1 << n != 0)
+    }
+
     /// Interrupt `id` as `cpu` sees it, if there is one.
     pub fn snapshot(&self, cpu: usize, id: u32, lists: &impl ListRegisters) -> Option<Snapshot> {
         let (index, n) = self.locate(cpu, id)?;
