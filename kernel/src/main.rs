@@ -95,7 +95,9 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let kernel = Kernel::new(table, PageAlloc::new(table, frames.into_free()), vmap, &HEAP);
     clock.lap("page allocator");
 
-    Report { layout: &layout, memory: &memory, plan: &plan, chunks: &chunks, kernel: &kernel, clock: &clock }.print();
+    let (cpus, memory_map) = (facts.cpus, &memory);
+    Report { layout: &layout, cpus, memory: memory_map, plan: &plan, chunks: &chunks, kernel: &kernel, clock: &clock }
+        .print();
     #[cfg(feature = "bench")]
     lacuna::bench::run(&kernel, &clock);
     #[cfg(feature = "selftest")]

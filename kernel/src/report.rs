@@ -28,6 +28,8 @@ pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::arch::aarch64::powe
 pub struct Report<'a> {
     /// The image.
     pub layout: &'a Layout,
+    /// CPUs in the device tree, this one included.
+    pub cpus: usize,
     /// Banks and their owners.
     pub memory: &'a MemoryMap,
     /// The frametable as planned.
@@ -60,6 +62,9 @@ impl Report<'_> {
         };
         info!("lacuna {version} ({memory}) at EL2, image [{:#x}, {:#x})", image.start, image.end);
         info!("cpu     MIDR {:#x}, {} physical address bits", cpu::identity(), cpu::physical_address_bits());
+        if self.cpus > 1 {
+            info!("cpus    {}: all but this one stay where firmware holds them", self.cpus);
+        }
         let (banks, memory) = (self.memory.banks(), self.memory);
         let (ram, span) = (Bytes(memory.ram_bytes()), Bytes(memory.span_bytes()));
         info!("memory  {} of RAM in {} over {span} of addresses", ram, Count(banks.len(), "bank"));

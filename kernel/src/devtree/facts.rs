@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub reservations: Vec<Owned>,
     /// The UART that `stdout-path` names, if there is a driver for it.
     pub console: Option<Console>,
+    /// CPUs that can be used: the one that runs this, and those that are left where firmware holds them.
+    pub cpus: usize,
     /// How to call PSCI.
     pub psci: Option<Conduit>,
     /// The GIC, if there is one of version 3.

@@ -33,6 +33,7 @@ impl Blob<'_> {
             match without_address(child.name) {
                 "chosen" => chosen = chosen.or(Some(child)),
                 "aliases" => aliases = aliases.or(Some(child)),
+                "cpus" => facts.cpus = child.children().filter(|child| is_cpu(*child)).count(),
                 "firmware" => child.children().for_each(|child| facts.psci("/firmware", child)),
                 _ => facts.psci("", child),
             }
@@ -50,7 +51,7 @@ impl Blob<'_> {
         let mut without_bank = Ok(());
         for child in root.children() {
             match without_address(child.name) {
-                "chosen" | "aliases" | "firmware" => {}
+                "chosen" | "aliases" | "firmware" | "cpus" => {}
                 "reserved-memory" => facts.reserved_memory(child),
                 _ => {
                     let memory = facts.memory(child, cells);
@@ -72,6 +73,12 @@ impl Blob<'_> {
 /// by their names alone.
 fn without_address(name: &str) -> &str {
     name.split('@').next().unwrap_or_default()
+}
+
+/// Whether a child of `/cpus` is a CPU that can be used, now or once it is started (Devicetree Specification v0.4, 3.8.1).
+fn is_cpu(node: FdtNode<'_, '_>) -> bool {
+    let property = |name| node.property(name).and_then(|property| text(property.value));
+    property("device_type") == Some("cpu") && property("status") != Some("fail")
 }
 
 impl Facts<'_> {

@@ -60,6 +60,7 @@ fn virt_passes_on_a_cpu_with_every_feature() {
 #[test]
 fn other_cores_stay_off() {
     let outcome = Boot::virt().cpus(4).run();
+    outcome.expect_line("cpus    4: all but this one stay where firmware holds them");
     outcome.expect_pass();
     assert_eq!(outcome.console.lines().filter(|line| line.starts_with("lacuna 0.")).count(), 1);
 }
