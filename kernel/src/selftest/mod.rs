@@ -80,8 +80,8 @@ const SUITES: &[&[Test]] = &[
 
 /// Runs the tests that `options` name, where there are `guests` guests to start, and prints how they went.
 ///
-/// A name that starts like no test's is worth a warning, and the tests run that run unless some are chosen: a run without
-/// any test must not look like a success.
+/// A name that starts like no test's is worth a warning, which the names of all tests follow. Then the tests run that run
+/// unless some are chosen: a run without any test must not look like a success.
 pub fn run(kernel: &Kernel, plan: &Plan, options: &Options, guests: usize) -> Outcome {
     let all = || SUITES.iter().copied().flatten();
     let mut choice = options.selftest_beside(guests);
@@ -89,6 +89,9 @@ pub fn run(kernel: &Kernel, plan: &Plan, options: &Options, guests: usize) -> Ou
         && !all().any(|test| is_chosen(test.name, &choice))
     {
         log::warn!("selftest={prefix} is the start of no test's name: ignored");
+        if log::log_enabled!(log::Level::Warn) {
+            all().for_each(|test| println!("#       {}", test.name));
+        }
         choice = SelfTest::unless_asked(guests);
     }
     if choice == SelfTest::Off {

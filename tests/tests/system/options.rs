@@ -53,6 +53,8 @@ fn a_choice_of_no_self_test_runs_all() {
     let report = outcome.expect_pass();
     outcome.expect_line("lacuna: warning: selftest=nothing is the start of no test's name: ignored");
     assert!(report.passed.iter().any(|name| name.starts_with("vmap")), "not all: {:?}", report.passed);
+    // The names are told, to choose from.
+    report.passed.iter().for_each(|name| outcome.expect_line(&format!("#       {name}")));
 }
 
 #[test]
