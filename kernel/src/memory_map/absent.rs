@@ -16,8 +16,8 @@ use crate::devtree::{Owned, Owner};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Frames between any two places inside a free range that are tried.
-const STEP: u64 = (64 << 20) >> PAGE_SHIFT;
+/// Frames between any two places inside a free range that are tried. An emulator may have to make a huge page for each.
+const STEP: u64 = (256 << 20) >> PAGE_SHIFT;
 
 /// log2 of the least RAM, in frames, that could answer twice.
 const LEAST_MIRROR: u32 = (1_u64 << 20 >> PAGE_SHIFT).ilog2();
