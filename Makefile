@@ -22,8 +22,8 @@ $(foreach board,$(UART_BOARDS),$(eval FEATURES_mmu-$(board) := mmu selftest boar
 # Where a board loads an ELF file, and the device tree to hold that against; elsewhere the image goes wherever it is put.
 PLACE_mpu-fvp-baser := --base 0x200000 --dtb target/image/fvp-baser.dtb
 
-# Handed on to scripts/qemu, which has the other defaults.
-MACHINE := virt
+# Handed on to scripts/qemu, which has the other defaults. An image for one board boots on that, if QEMU has it.
+MACHINE := $(or $(BOARD),virt)
 export MACHINE MEM CPU SMP APPEND QEMU
 
 # Where QEMU puts the image: 2 MiB into the first bank.
@@ -40,10 +40,10 @@ LOAD_raspi4b := 0x200000
 # What `make demo` boots beside the image.
 DEMO := target/guest/demo
 
-# For boots of the image alone: beside a guest it stays off (scripts/qemu).
-run debug: export SEMIHOSTING := on
+# For boots of the image alone: beside a guest it stays off (scripts/qemu). Images for one board have none.
+run debug: export SEMIHOSTING := $(if $(BOARD),off,on)
 
-# Seconds after which `make run` gives up on a guest that does not end.
+# Seconds after which `make run` gives up on a machine that does not end, and `make demo` if nobody is at a keyboard.
 TIMEOUT := 120
 
 # Seconds for each target of `make fuzz`; and which, all if none is named.
@@ -82,6 +82,10 @@ build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error the
 ifneq ($(filter-out help clean fresh,$(MAKECMDGOALS)),)
 include target/toolchain.mk
 endif
+
+ifeq ($(BACKEND) $(filter demo,$(MAKECMDGOALS)),mpu demo)
+$(error make demo needs BACKEND=mmu: guests have no MPU backend yet)
+endif
 target/toolchain.mk: always
 	@scripts/setup
 always:
@@ -102,7 +106,10 @@ demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a 
 	@scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
 	    --guest-memory 256M --bootargs 'console=ttyAMA0' >$(DEMO).options
 	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then quit.'
-	@mapfile -t modules <$(DEMO).options; CONSOLE=raw scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"
+	@mapfile -t modules <$(DEMO).options; demo=(scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"); \
+	if [ -t 0 ]; then CONSOLE=raw "$${demo[@]}"; else \
+	    timeout --foreground $(TIMEOUT) "$${demo[@]}" < <(cat; printf '\nexit\n') || { \
+	    status=$$?; [ $$status -ne 124 ] || echo 'make demo: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; }; fi
 
 test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/guest/init.cpio.gz ## Run the host tests, then boot every image on every machine and judge it
 	@$(call build_variant,mmu)
@@ -145,6 +152,7 @@ plan: ## Print the memory plan for a device tree: make plan DTB=file ARGS=--json
 	@$(if $(DTB),$(CARGO) run --quiet --package lacuna-plan -- $(ARGS) $(DTB),echo 'usage: make plan DTB=file' >&2; exit 2)
 
 debug: image ## Boot the image, waiting for gdb before its first instruction
+	@scripts/setup gdb
 	@echo "In another terminal: gdb-multiarch -ex 'symbol-file -o $(LOAD_$(MACHINE)) $(IMAGE).elf' -ex 'target remote :1234'"
 	@scripts/qemu $(IMAGE).img -S -gdb tcp::1234
 
