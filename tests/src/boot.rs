@@ -282,7 +282,7 @@ impl Boot {
     fn image_address(&self) -> u64 {
         let machine = self.variables.iter().find(|(name, _)| *name == "MACHINE").map(|(_, machine)| machine.as_str());
         match machine {
-            Some("virt") => IMAGE_ADDRESS,
+            Some("virt" | "imx8mp-evk") => IMAGE_ADDRESS,
             Some("versal") => IMAGE_ADDRESS - RAM_START,
             other => panic!("no guests are described for {other:?}"),
         }

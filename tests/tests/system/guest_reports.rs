@@ -82,7 +82,7 @@ fn an_access_that_no_device_takes_is_told_with_the_device() {
 
 #[test]
 fn a_system_register_that_it_has_not_is_told_by_name() {
-    let outcome = try_steps(Boot::virt(), "registers");
+    let outcome = try_steps(Boot::virt(), "names");
     for words in [
         "read of PMCR_EL0, which it has not; it takes an undefined instruction",
         "read of DBGBVR2_EL1, which it has not; it takes an undefined instruction",
