@@ -16,7 +16,7 @@ compile_error!("the image needs a backend: feature `mmu` or `mpu`");
 compile_error!("the image has one backend: feature `mmu` or `mpu`, not both");
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 extern crate std;
 
 pub mod addr;

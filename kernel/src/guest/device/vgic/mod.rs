@@ -33,7 +33,7 @@ mod refill;
 mod registers;
 mod report;
 mod sgi;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod tests;
 
 pub use access::{Access, Answer, Frame, Rejected, Size, Sizes};
@@ -45,6 +45,8 @@ pub use list_register::{End, Group, ListRegister, ListRegisters, MAX_LIST_REGIST
 pub use redistributor::REDISTRIBUTOR_BYTES;
 pub use report::Snapshot;
 pub use sgi::SgiRegister;
+#[cfg(fuzzing)]
+pub use tests::against_model::fuzz;
 
 use crate::devtree::MAX_SPIS;
 use alloc::vec::Vec;

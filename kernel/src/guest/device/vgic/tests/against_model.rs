@@ -3,9 +3,10 @@
 use super::super::{Access, Group, Kick, Line, Maintenance, SgiRegister, Shape, Size, Vgic};
 use super::fake::{EoiMode, Fake};
 use super::model::{Interrupt, Model};
-use super::steps::{CPUS, FORWARDED, IDS, LINES, Manner, Step, What, any_step};
+use super::steps::{CPUS, FORWARDED, IDS, LINES, Manner, Step, What};
+#[cfg(fuzzing)]
+use super::{Frame, access};
 use super::{bit, read, register, write};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
@@ -283,25 +284,65 @@ impl Bench {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    /// With as few list registers as there can be, interrupts that nest, and a guest that changes whatever it can while they
-    /// are active.
-    #[test]
-    fn a_guest_that_ends_interrupts_at_once_sees_a_gic(
-        lists in 1..7_usize,
-        steps in prop::collection::vec(any_step(), 1..80),
-    ) {
-        Bench::new(lists, Manner::Together).run(&steps);
+/// Lets happen what `bytes` stand for, to a guest with two vCPUs of 1 to 4 list registers, and compares what it sees with the
+/// model. Then the guest accesses the registers at whatever offset.
+///
+/// # Panics
+///
+/// If the two differ.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let manner = if first & 4 == 0 { Manner::Together } else { Manner::Split };
+    let mut bench = Bench::new(usize::from(first % 4) + 1, manner);
+    let (chunks, _) = bytes.as_chunks();
+    let (steps, accesses) = chunks.split_at(chunks.len().min(80));
+    bench.run(&steps.iter().copied().map(Step::from).collect::<Vec<_>>());
+    for [place, low, high, value] in accesses {
+        let cpu = usize::from(place & 1);
+        let offset = u64::from(*low) | u64::from(*high) << 8 | u64::from(place & 6) << 15;
+        let size = [Size::Byte, Size::Half, Size::Word, Size::Double][usize::from(place >> 3 & 3)];
+        let value = (u64::from(*value) * 0x0101_0101_0101_0101) >> (64 - 8 * size.bytes());
+        let wanted = if place & 0x20 == 0 { Access::Read { size } } else { Access::Write { size, value } };
+        let frame = if place & 0x40 == 0 { Frame::Distributor } else { Frame::Redistributors };
+        if let Ok(answer) = access(&mut bench.vgic, &mut bench.fakes[cpu], cpu, frame, offset, wanted) {
+            assert!(size == Size::Double || answer.value >> (8 * size.bytes()) == 0, "{wanted:?} at {offset:#x}");
+            for cpu in 0..CPUS {
+                let _others = bench.vgic.maintain(cpu, &mut bench.fakes[cpu]);
+            }
+        }
     }
+}
 
-    /// Interrupts end in any order, long after their priority was dropped.
-    #[test]
-    fn a_guest_that_deactivates_in_any_order_sees_a_gic(
-        lists in 1..5_usize,
-        steps in prop::collection::vec(any_step(), 1..80),
-    ) {
-        Bench::new(lists, Manner::Split).run(&steps);
+#[cfg(test)]
+mod tests {
+    use super::{Bench, Manner, Step};
+    use crate::testing;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    proptest! {
+        #![proptest_config(testing::cases(64))]
+
+        /// With as few list registers as there can be, interrupts that nest, and a guest that changes whatever it can while they
+        /// are active.
+        #[test]
+        #[cfg_attr(miri, ignore = "minutes for each case when interpreted, and no unsafe code")]
+        fn a_guest_that_ends_interrupts_at_once_sees_a_gic(
+            lists in 1..7_usize,
+            steps in prop::collection::vec(any::<[u8; 4]>(), 1..80),
+        ) {
+            Bench::new(lists, Manner::Together).run(&steps.into_iter().map(Step::from).collect::<Vec<_>>());
+        }
+
+        /// Interrupts end in any order, long after their priority was dropped.
+        #[test]
+        #[cfg_attr(miri, ignore = "minutes for each case when interpreted, and no unsafe code")]
+        fn a_guest_that_deactivates_in_any_order_sees_a_gic(
+            lists in 1..5_usize,
+            steps in prop::collection::vec(any::<[u8; 4]>(), 1..80),
+        ) {
+            Bench::new(lists, Manner::Split).run(&steps.into_iter().map(Step::from).collect::<Vec<_>>());
+        }
     }
 }

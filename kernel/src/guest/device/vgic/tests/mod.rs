@@ -1,15 +1,24 @@
 //! The vGIC over a virtual CPU interface that is a model.
 
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports, reason = "the fuzz target runs what is against the model alone"))]
+
+#[cfg(test)]
 mod acknowledged;
-mod against_model;
+pub(super) mod against_model;
 mod fake;
+#[cfg(test)]
 mod interface;
 mod model;
+#[cfg(test)]
 mod overflow;
+#[cfg(test)]
 mod physical;
+#[cfg(test)]
 mod registers;
+#[cfg(test)]
 mod rules;
 mod steps;
+#[cfg(test)]
 mod two_cpus;
 
 use super::list_register::State;
