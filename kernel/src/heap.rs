@@ -74,7 +74,7 @@ impl Heap {
     ///
     /// # Safety
     ///
-    /// The memory must be mapped read-write as long as the heap lives, and belong to it alone.
+    /// The memory must be mapped read-write as long as the heap lives, belong to it alone, and its provenance be exposed.
     pub unsafe fn add(&self, start: usize, bytes: usize) {
         // SAFETY: the caller gives this memory to the heap for good.
         unsafe { self.state.lock().buddy.init(start, bytes) };
@@ -161,7 +161,7 @@ mod tests {
     /// Memory for a heap, aligned to its size, that is never freed.
     fn memory(bytes: usize) -> usize {
         let mut block: Vec<u8> = vec![0; bytes * 2];
-        let start = block.as_mut_ptr().addr().next_multiple_of(bytes);
+        let start = block.as_mut_ptr().expose_provenance().next_multiple_of(bytes);
         core::mem::forget(block);
         start
     }

@@ -15,10 +15,20 @@ use crate::pdx::PdxMap;
 use crate::vmap::Vmap;
 use core::ops::Range;
 use core::ptr::NonNull;
+use proptest::prelude::ProptestConfig;
 use std::alloc::{Layout, alloc_zeroed};
 use std::boxed::Box;
 use std::vec;
-use std::vec::Vec;
+
+/// `usual`, or `interpreted` where Miri runs the test, which takes a thousand times as long.
+pub const fn unless_interpreted(usual: usize, interpreted: usize) -> usize {
+    if cfg!(miri) { interpreted } else { usual }
+}
+
+/// A property test's configuration with `usual` cases, or one where Miri runs it.
+pub fn cases(usual: usize) -> ProptestConfig {
+    ProptestConfig::with_cases(unless_interpreted(usual, 1) as u32)
+}
 
 /// Zeroed memory that is never freed, as frames; aligned to `align` bytes.
 pub fn memory(bytes: u64, align: u64) -> Range<Mfn> {
@@ -30,12 +40,21 @@ pub fn memory(bytes: u64, align: u64) -> Range<Mfn> {
     first..first.checked_add(bytes / PAGE_SIZE).expect("an address of 48 bits")
 }
 
+/// `count` bytes that hold no zero and are never freed, aligned to a page.
+pub fn garbage(count: u64) -> NonNull<u8> {
+    let layout = Layout::from_size_align(count as usize, PAGE_SIZE as usize).expect("a layout");
+    // SAFETY: the tests ask for at least a page.
+    let start = NonNull::new(unsafe { alloc_zeroed(layout) }).expect("memory");
+    // SAFETY: as many bytes were just allocated. Interpreted, this takes as long as one store, a loop an hour.
+    unsafe { start.write_bytes(0x5a, count as usize) };
+    start
+}
+
 /// A frametable for `banks`, uncompressed.
 pub fn frametable(banks: &[Range<Mfn>]) -> &'static FrameTable {
     let pdx = PdxMap::none();
     let plan = Plan::new(banks, &pdx, 1 << 40, Shape::default()).expect("a plan");
-    let words: Vec<u64> = vec![0x5a5a_5a5a_5a5a_5a5a; plan.contiguous_bytes() as usize / 8];
-    let window = NonNull::from(words.leak()).cast();
+    let window = garbage(plan.contiguous_bytes());
     // SAFETY: memory for a table without holes, leaked, and used by nothing else.
     let table = unsafe { FrameTable::new(&plan.in_one_chunk(), banks, pdx, &[window], |bytes| bytes.fill(0)) };
     Box::leak(Box::new(table))

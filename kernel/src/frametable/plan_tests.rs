@@ -187,6 +187,7 @@ fn f8_the_last_chunk_is_cut_at_the_highest_frame() {
 
 /// F10, F12: what counts against the window is the span, holes included, and no index is too large to multiply.
 #[test]
+#[cfg_attr(miri, ignore = "four million groups take an hour when interpreted, and no unsafe code")]
 fn f10_f12_the_window_is_checked_against_the_span_to_the_byte() {
     let banks = [groups(0..1), groups(1 << 21..(1 << 21) + 1)];
     let need = ((1 << 21) + 1) * 2 * MIB;

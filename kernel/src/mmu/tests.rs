@@ -6,8 +6,9 @@ use super::descriptor::Level;
 use super::model::Machine;
 use super::{Leaf, MapError, PageTable, worst_case_tables};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::testing;
 use crate::vmap::attributes::{Access, Attributes, MemoryType};
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use std::vec;
 use std::vec::Vec;
 
@@ -350,7 +351,7 @@ fn run(op: &Op, tables: &mut Tables, machine: &Machine, oracle: &mut Oracle) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(testing::cases(48))]
 
     /// Any sequence of operations does to every page what it should, and breaks no rule that the machine knows.
     #[test]

@@ -6,7 +6,7 @@ use crate::guest::stage2::{Config, Plan};
 use crate::kernel::Kernel;
 use crate::testing;
 use core::ops::Range;
-use proptest::prelude::{ProptestConfig, any, proptest};
+use proptest::prelude::{any, proptest};
 use std::string::ToString;
 use std::vec::Vec;
 
@@ -113,6 +113,7 @@ fn more_than_there_is_is_refused_with_both_sizes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "ten minutes when interpreted; the others take the same paths")]
 fn all_that_is_free_can_be_a_guests_or_nothing_is_taken() {
     let ram = ram(16 * MIB);
     let kernel = testing::kernel(&ram, 64);
@@ -263,7 +264,7 @@ fn all_comes_back_however_memory_is_fragmented() {
     let ram = ram(64 * MIB);
     let kernel = testing::kernel(&ram, 64);
     let before = balance(&kernel);
-    proptest!(ProptestConfig::with_cases(64), |(
+    proptest!(testing::cases(64), |(
         held in proptest::collection::vec((0_u32..10, any::<bool>()), 0..200),
         first in 1_u64..3000,
         second in 0_u64..3000,

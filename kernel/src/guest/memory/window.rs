@@ -57,8 +57,8 @@ impl<'m> Window<'m> {
     pub fn cut(mut self, offset: u64, bytes: u64) -> Self {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes);
         self.bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.bytes - offset);
-        // SAFETY: the offset is not above the size of what is mapped.
-        self.start = unsafe { self.start.add(offset) };
+        // An address within the mapping, so nothing saturates.
+        self.start = self.start.map_addr(|start| start.saturating_add(offset));
         self
     }
 

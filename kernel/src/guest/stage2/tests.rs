@@ -6,7 +6,7 @@ use crate::addr::{GuestAddr, Mfn, PAGE_SIZE, PhysAddr};
 use crate::frametable::page_info::Owner;
 use crate::mmu::descriptor::{Level, RUN};
 use crate::testing;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use std::collections::BTreeMap;
 use std::string::ToString;
 use std::vec;

@@ -2,10 +2,11 @@
 
 use super::{Attributes, GIB, PAGE_SIZE, PLENTY, any_attributes, around, pa, tables, va};
 use crate::mmu::descriptor::{Descriptor, Level};
+use crate::testing;
 use aarch64_paging::descriptor::{El23Attributes, PhysicalAddress};
 use aarch64_paging::idmap::IdTranslation;
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, RootTable};
-use proptest::prelude::{ProptestConfig, proptest};
+use proptest::prelude::proptest;
 use std::vec::Vec;
 
 /// The bits of a page with `attributes`, less those that the library sets by itself.
@@ -27,7 +28,7 @@ fn names_of_bits_agree() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(testing::cases(64))]
 
     #[test]
     fn the_other_library_translates_the_same(

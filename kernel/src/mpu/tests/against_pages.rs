@@ -4,8 +4,9 @@ use super::{FREE, HEAP, LOCKED, pa, running};
 use crate::addr::{PAGE_SIZE, Span};
 use crate::mpu::fake::Fake;
 use crate::mpu::{RegionError, RegionTable};
+use crate::testing;
 use crate::vmap::attributes::Attributes;
-use proptest::prelude::{ProptestConfig, Strategy, prop_oneof, proptest};
+use proptest::prelude::{Strategy, prop_oneof, proptest};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::vec::Vec;
@@ -195,7 +196,7 @@ fn perform(table: &mut RegionTable<Fake>, model: &Model, op: &Op) -> Result<(), 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(testing::cases(96))]
 
     /// Whatever is mapped, protected and unmapped, in whatever order: an address can be used as its piece says, as long
     /// as somebody holds a part of the piece, and no longer. The fake looks at every single write.

@@ -1,11 +1,12 @@
 //! Every page of the guest, and the pages around it, against a map from page to frame.
 
 use super::{
-    BASE, BTreeMap, Config, Extent, GIB, GuestAddr, Just, Kind, Leaves, Level, MIB, PAGE_SIZE, Plan, PlanError,
-    ProptestConfig, RUN, Strategy, Table, any, built, extent, plan, prop_oneof, proptest, translate,
+    BASE, BTreeMap, Config, Extent, GIB, GuestAddr, Just, Kind, Leaves, Level, MIB, PAGE_SIZE, Plan, PlanError, RUN,
+    Strategy, Table, any, built, extent, plan, prop_oneof, proptest, translate,
 };
 use crate::addr::PhysAddr;
 use crate::guest::stage2::format::Descriptor;
+use crate::testing;
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
@@ -127,10 +128,11 @@ fn any_extents(at: u64) -> impl Strategy<Value = Vec<Extent>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(testing::cases(32))]
 
     /// Around a boundary of 1 GiB, and around the one between the two tables of the root.
     #[test]
+    #[cfg_attr(miri, ignore = "hours when interpreted, page by page, and no unsafe code")]
     fn every_page_leads_to_its_frame_and_nothing_else_translates(
         extents in prop_oneof![any_extents(GIB - 32 * MIB), any_extents(512 * GIB - 48 * MIB)],
     ) {
@@ -152,12 +154,14 @@ proptest! {
 
     /// The order in which extents are given changes nothing.
     #[test]
+    #[cfg_attr(miri, ignore = "hours when interpreted, page by page, and no unsafe code")]
     fn tables_do_not_depend_on_the_order_of_extents(extents in any_extents(GIB)) {
         let reversed: Vec<_> = extents.iter().rev().copied().collect();
         assert_eq!(built(&plan(&extents).unwrap()), built(&plan(&reversed).unwrap()));
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hours when interpreted, page by page, and no unsafe code")]
     fn a_plan_exists_if_and_only_if_no_page_is_wanted_twice(
         parts in proptest::collection::vec((0_u64..40, 0_u64..12), 1..5),
     ) {
@@ -173,6 +177,7 @@ proptest! {
 
 /// Gigabyte leaves, page by page, with pages and blocks on either side.
 #[test]
+#[cfg_attr(miri, ignore = "hours when interpreted, page by page, and no unsafe code")]
 fn a_gigabyte_between_blocks_and_pages_is_one_leaf() {
     let start = 2 * MIB + 3 * PAGE_SIZE;
     let extents = [extent(GIB - start, 5 * GIB - start, GIB + 2 * start)];
