@@ -175,6 +175,11 @@ impl Boot {
         Self { image: PLAIN_IMAGE, ..self }
     }
 
+    /// With our own guest in the place of the image, at EL1 and without a hypervisor; `words` are its command line.
+    pub fn guest_alone(self, words: &str) -> Self {
+        Self { image: crate::costs::GUEST, ..self.option("-M", "virtualization=off").bootargs(words) }
+    }
+
     /// With Debian's Xen in the place of the image.
     pub fn xen(self) -> Self {
         Self { image: XEN, ..self }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Our guest.
-const GUEST: &str = "LACUNA_GUEST";
+pub(crate) const GUEST: &str = "LACUNA_GUEST";
 
 /// How much RAM it is given.
 const GUEST_MEMORY: &str = "256M";

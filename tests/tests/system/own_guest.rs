@@ -47,6 +47,18 @@ fn where_deactivation_has_no_trap_of_its_own_the_architecture_answers() {
     outcome.expect_line(" passed, 0 failed");
 }
 
+/// The guest expects of the hypervisor what it gets of a machine that has none: QEMU's devices and CPU are the oracle.
+#[test]
+fn what_it_expects_is_what_a_machine_without_a_hypervisor_does() {
+    let steps = "mode=bad only=endian,AArch32,translation,floating,misaligned,exclusive";
+    for cpu in ["cortex-a57", "max"] {
+        let outcome = Boot::virt().cpu(cpu).guest_alone(steps).run();
+        outcome.expect_line("guest: ok endian: loads by EL1 in the other order");
+        outcome.expect_line("guest: ok endian: EL0 has an order of its own");
+        outcome.expect_line(" passed, 0 failed");
+    }
+}
+
 /// With all that QEMU can emulate: branch targets, tags, ID registers that trap by a class of their own, and more.
 #[test]
 fn whatever_it_does_on_a_newer_cpu_the_architecture_answers() {
