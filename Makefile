@@ -8,6 +8,9 @@ TEST_LOG := target/tests/all.log
 BACKEND := mmu
 BOARD :=
 VARIANT = $(BACKEND)$(BOARD:%=-%)
+ifeq ($(BACKEND) $(filter demo,$(MAKECMDGOALS)),mpu demo)
+$(error make demo needs BACKEND=mmu: guests have no MPU backend yet)
+endif
 IMAGE = target/image/lacuna-$(VARIANT)
 
 # The features of each.
@@ -39,6 +42,9 @@ LOAD_raspi4b := 0x200000
 
 # What `make demo` boots beside the image.
 DEMO := target/guest/demo
+
+# Copies standard input, by the shell itself: a child would outlive it for as long as the input is open.
+lines = while IFS= read -r line || [ -n "$$line" ]; do printf '%s\n' "$$line"; done
 
 # For boots of the image alone: beside a guest it stays off (scripts/qemu). Images for one board have none.
 run debug: export SEMIHOSTING := $(if $(BOARD),off,on)
@@ -82,10 +88,6 @@ build_variant = $(call build_image,lacuna-$(1),$(or $(FEATURES_$(1)),$(error the
 ifneq ($(filter-out help clean fresh,$(MAKECMDGOALS)),)
 include target/toolchain.mk
 endif
-
-ifeq ($(BACKEND) $(filter demo,$(MAKECMDGOALS)),mpu demo)
-$(error make demo needs BACKEND=mmu: guests have no MPU backend yet)
-endif
 target/toolchain.mk: always
 	@scripts/setup
 always:
@@ -103,13 +105,16 @@ run: image ## Boot the image under QEMU and run its self-tests
 
 demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a guest, with a shell on this terminal
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(VARIANT))))
-	@scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
-	    --guest-memory 256M --bootargs 'console=ttyAMA0' >$(DEMO).options
+	@[ -t 0 ] && term=linux || term=dumb; \
+	scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
+	    --guest-memory 256M --bootargs "console=ttyAMA0 TERM=$$term" >$(DEMO).options
 	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then quit.'
 	@mapfile -t modules <$(DEMO).options; demo=(scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"); \
 	if [ -t 0 ]; then CONSOLE=raw "$${demo[@]}"; else \
-	    timeout --foreground $(TIMEOUT) "$${demo[@]}" < <(cat; printf '\nexit\n') || { \
-	    status=$$?; [ $$status -ne 124 ] || echo 'make demo: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; }; fi
+	    exec 3< <($(lines); printf '\nexit\n'); feeder=$$!; \
+	    status=0; timeout --foreground $(TIMEOUT) "$${demo[@]}" <&3 3<&- || status=$$?; \
+	    kill $$feeder 2>/dev/null || :; \
+	    [ $$status -ne 124 ] || echo 'make demo: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; fi
 
 test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/guest/init.cpio.gz ## Run the host tests, then boot every image on every machine and judge it
 	@$(call build_variant,mmu)

@@ -97,10 +97,9 @@ impl Boot {
         const BANK: [u8; 16] = [0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0, 1, 0x80, 0, 0, 0];
         let boot = Self::versal().memory("40G");
         let tree = log_directory().join(log_name()).with_extension("machine");
-        let mut command = Command::new(repository().join("scripts/qemu"));
-        command.envs(boot.variables.iter().map(|(name, value)| (name, value)));
-        let dumped = command.arg("-M").arg(format!("dumpdtb={}", tree.display())).stdin(Stdio::null()).output();
-        dumped.expect("scripts/qemu can be run");
+        let mut command = boot.script(Command::new(repository().join("scripts/qemu")));
+        command.arg("-M").arg(format!("dumpdtb={}", tree.display())).stdin(Stdio::null());
+        command.output().expect("scripts/qemu can be run");
         let tree = fs::read(&tree).expect("QEMU writes the machine's tree");
         if tree.windows(BANK.len()).any(|bytes| bytes == BANK) {
             return Some(boot);
@@ -266,10 +265,7 @@ impl Boot {
         let mut command = Command::new("timeout");
         command.args(["--foreground", "--kill-after=5", &self.limit.as_secs().to_string()]);
         command.arg(repository().join("scripts/qemu"));
-        for variable in VARIABLES {
-            command.env_remove(variable);
-        }
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let mut command = self.script(command);
         let is_alone = self.guests.is_empty() && self.semihosting == Semihosting::Allowed;
         command.env("SEMIHOSTING", if is_alone { "on" } else { "off" });
         let mut planned = None;
@@ -300,6 +296,15 @@ impl Boot {
         command.args(&self.options);
         command.stdin(input).stdout(output).stderr(errors);
         Running::new(command.spawn().expect("timeout and scripts/qemu can be run"), log, planned)
+    }
+
+    /// A command that runs `scripts/qemu`, with the variables that this boot has and no others.
+    fn script(&self, mut command: Command) -> Command {
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// Where QEMU's own loader puts the image: 2 MiB into the first bank.

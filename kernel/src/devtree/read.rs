@@ -75,10 +75,12 @@ fn without_address(name: &str) -> &str {
     name.split('@').next().unwrap_or_default()
 }
 
-/// Whether a child of `/cpus` is a CPU that can be used, now or once it is started (Devicetree Specification v0.4, 3.8.1).
+/// Whether a child of `/cpus` is a CPU that can be used, now or, if it is `disabled`, once it is started (Devicetree
+/// Specification v0.4, 2.3.4 and 3.8.1).
 fn is_cpu(node: FdtNode<'_, '_>) -> bool {
     let property = |name| node.property(name).and_then(|property| text(property.value));
-    property("device_type") == Some("cpu") && property("status") != Some("fail")
+    let has_failed = property("status").is_some_and(|status| status == "fail" || status.starts_with("fail-"));
+    property("device_type") == Some("cpu") && !has_failed
 }
 
 impl Facts<'_> {

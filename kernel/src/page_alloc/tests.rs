@@ -31,6 +31,7 @@ fn no_order_is_above_the_largest() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a quarter of a million frames are too many to interpret")]
 fn a_gib_can_be_one_block() {
     let pages = allocator(&[frames(0x3_fff0, 0x8_0010)]);
     let block = pages.alloc(MAX_ORDER, ME).unwrap();

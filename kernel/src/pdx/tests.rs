@@ -3,6 +3,7 @@
 use super::layouts::{self, L4, T2, T8};
 use super::{GROUP_PAGES, GroupSize, Groups, Kind, PdxMap, Policy, Refusal};
 use crate::addr::{Frames, Mfn, Pdx};
+use crate::testing::unless_interpreted;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::Index;
 use std::ops::Range;
@@ -291,7 +292,7 @@ fn page_by_page_every_map_is_a_bijection_that_keeps_order() {
     for map in maps {
         let groups = Groups::new(&banks, &map, GroupSize::GIB).unwrap();
         let mut previous = None;
-        for frame in (0..0x400000).map(mfn) {
+        for frame in (0..0x400000).step_by(unless_interpreted(1, 0x1001)).map(mfn) {
             let covered = map.covers(frame);
             let pdx = map.pdx(frame);
             assert_eq!(covered && groups.contains(pdx), needs_entry(&banks, frame), "{frame:?}");

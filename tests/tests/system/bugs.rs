@@ -1,6 +1,6 @@
 //! What the image makes of a bug of its own: it says what, where and how it came there, and ends.
 
-use lacuna_tests::Boot;
+use lacuna_tests::{Boot, own_guest};
 use std::time::Duration;
 
 /// A function that is called with everything running, by way of a table, so that it is always there.
@@ -17,6 +17,12 @@ const LOSE_THE_STACK: [u32; 3] = [0xd280_0000, 0x9100_001f, 0xa9bf_7bfd];
 
 /// `mrs x0, vbar_el2`, `add x0, x0, #0x280`, `br x0`: what the CPU does for an IRQ from EL2 itself.
 const GO_TO_THE_IRQ_VECTOR: [u32; 3] = [0xd53c_c000, 0x910a_0000, 0xd61f_0000];
+
+/// The same for an SError: `mrs x0, vbar_el2`, `add x0, x0, #0x380`, `br x0`.
+const GO_TO_THE_SERROR_VECTOR: [u32; 3] = [0xd53c_c000, 0x910e_0000, 0xd61f_0000];
+
+/// `mrs x0, daif`, `tbz x0, #8, .+12`, then as [`LOAD_FROM_NEAR_ZERO`]; and `udf #0` where SErrors are not masked.
+const TELL_WHETHER_SERRORS_ARE_MASKED: [u32; 5] = [0xd53b_4220, 0x3640_0060, 0xd280_0300, 0xf940_0000, 0];
 
 /// `mov x0, #0`, `ret`: nothing, none or an error, as what the function returns may be.
 const RETURN_NOTHING: [u32; 2] = [0xd280_0000, 0xd65f_03c0];
@@ -44,6 +50,20 @@ fn an_interrupt_that_nobody_asked_for_is_reported_as_one() {
     let outcome = Boot::virt().sabotage(FUNCTION, &GO_TO_THE_IRQ_VECTOR).run();
     outcome.expect_fatal("unexpected IRQ from EL2");
     outcome.expect_line("lacuna_main+");
+}
+
+#[test]
+fn an_serror_of_el2s_own_is_reported_as_one() {
+    Boot::virt().sabotage(FUNCTION, &GO_TO_THE_SERROR_VECTOR).run().expect_fatal("(SError from EL2)");
+}
+
+/// QEMU raises no SError, but PSTATE says whether EL2 would take one after a guest's life, of which each exit masks them.
+#[test]
+fn serrors_are_unmasked_after_a_guests_life() {
+    let boot = Boot::virt().bootargs("selftest=off").guest(own_guest("mode=hello"));
+    let outcome = boot.sabotage("lacuna::guest::memory::GuestMemory::release", &TELL_WHETHER_SERRORS_ARE_MASKED).run();
+    outcome.expect_line("guest: end");
+    outcome.expect_fatal("undefined instruction");
 }
 
 #[test]

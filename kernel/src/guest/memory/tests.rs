@@ -26,15 +26,21 @@ fn part(ram: &Range<Mfn>, first: u64, count: u64) -> Range<Mfn> {
 
 fn ram(bytes: u64) -> Range<Mfn> {
     let ram = testing::memory(bytes, 32 * MIB);
-    contents(&ram).fill(0x5a);
+    fill(&ram, 0x5a);
     ram
 }
 
 /// The memory of frames: no window is open while a test looks.
-fn contents(frames: &Range<Mfn>) -> &'static mut [u8] {
-    let start = core::ptr::with_exposed_provenance_mut(frames.start.address().get() as usize);
+fn contents(frames: &Range<Mfn>) -> &[u8] {
+    let start = core::ptr::with_exposed_provenance(frames.start.address().get() as usize);
     // SAFETY: memory of `testing::memory`, which lives for ever, and which tests look at one statement at a time.
-    unsafe { core::slice::from_raw_parts_mut(start, frames.bytes() as usize) }
+    unsafe { core::slice::from_raw_parts(start, frames.bytes() as usize) }
+}
+
+fn fill(frames: &Range<Mfn>, byte: u8) {
+    let start = core::ptr::with_exposed_provenance_mut::<u8>(frames.start.address().get() as usize);
+    // SAFETY: as above, and nothing refers to it during this statement.
+    unsafe { start.write_bytes(byte, frames.bytes() as usize) };
 }
 
 fn is_zero(frames: &Range<Mfn>) -> bool {
@@ -68,7 +74,7 @@ fn check(kernel: &Kernel, memory: &GuestMemory, banks: &[Range<GuestAddr>]) {
 
 /// Fills the guest's memory, so that it matters whether it is scrubbed.
 fn soil(memory: &GuestMemory) {
-    memory.extents().iter().for_each(|extent| contents(&frames_of(extent)).fill(0xa5));
+    memory.extents().iter().for_each(|extent| fill(&frames_of(extent), 0xa5));
 }
 
 #[test]
