@@ -220,7 +220,7 @@ $(XEN):
 	@scripts/fetch-guest xen
 
 # What a Linux guest starts: a shell, or checks.
-target/guest/%.cpio.gz: tests/guests/linux/% scripts/initramfs target/guest/busybox
+target/guest/%.cpio.gz: tests/linux-guest/% scripts/initramfs target/guest/busybox
 	@scripts/initramfs $@ $<
 
 clean: ## Remove everything that was built

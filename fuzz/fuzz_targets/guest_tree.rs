@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use lacuna::addr::GuestAddr;
+use lacuna::base::addr::GuestAddr;
 use lacuna::devtree::{Blob, GuestUart, MAX_SIZE};
 use lacuna::guest::load::tree::GuestTree;
 use libfuzzer_sys::fuzz_target;

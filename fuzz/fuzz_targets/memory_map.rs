@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
+use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, Survey};
-use lacuna::frametable::plan::{Plan, Shape};
+use lacuna::frames::frametable::plan::{Plan, Shape};
 use lacuna::inventory::{Inventory, Paper};
 use lacuna::memory_map::PhysLimit;
 use lacuna::vmap::FRAMETABLE_SPAN;

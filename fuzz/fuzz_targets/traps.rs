@@ -4,7 +4,7 @@
 
 use lacuna::arch::syndrome::Syndrome;
 use lacuna::guest::exit::mmio::{Abort, FaultRegisters, Request};
-use lacuna::guest::exit::system_register::{Trap, handling};
+use lacuna::guest::sysreg::{Trap, handling};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|registers: (u64, u64, u64, u64)| {

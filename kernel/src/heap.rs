@@ -7,7 +7,7 @@
 //!
 //! An allocation that does not fit fails with a null pointer. Whoever can do without finds out by `try_reserve`; for whoever
 //! cannot, the panic handler ends the machine with the heap's usage. What a guest or a device tree decides the size of is
-//! reserved first ([`Kernel::reserve_heap`](crate::kernel::Kernel::reserve_heap)).
+//! reserved first ([`Kernel::reserve_heap`](crate::memory::Kernel::reserve_heap)).
 
 use buddy_system_allocator::Heap as Buddy;
 use core::alloc::{GlobalAlloc, Layout};

@@ -1,8 +1,8 @@
 //! Lacuna, a mini hypervisor for aarch64 that spends no memory on the holes of a sparse physical address space.
 //!
 //! Data flows one way: device tree bytes become facts ([`devtree`]), facts a memory map ([`memory_map`]), the map a
-//! renumbering of frames ([`pdx`]); then frames can be taken ([`boot_alloc`]) for a table that describes all of them
-//! ([`frametable`]), after which they have owners ([`page_alloc`]) and can be mapped ([`vmap`]). A later stage takes what
+//! renumbering of frames ([`pdx`]); then frames can be taken ([`frames::boot_alloc`]) for a table that describes all of them
+//! ([`frames::frametable`]), after which they have owners ([`frames::page_alloc`]) and can be mapped ([`vmap`]). A later stage takes what
 //! an earlier one made and never reaches back.
 //!
 //! All of that builds and is tested on the host. What exists only in the image is [`arch`]'s processor, the console and
@@ -19,37 +19,29 @@ extern crate alloc;
 #[cfg(any(test, fuzzing))]
 extern crate std;
 
-pub mod addr;
 pub mod arch;
-pub mod boot_alloc;
+pub mod base;
+pub mod console;
 pub mod devtree;
-pub mod frametable;
+pub mod frames;
 pub mod guest;
 pub mod heap;
 pub mod inventory;
-pub mod kernel;
+pub mod memory;
 pub mod memory_map;
 pub mod mmu;
 pub mod mpu;
 pub mod options;
-pub mod page_alloc;
 pub mod pdx;
-mod sort;
-pub mod symbols;
-pub mod terminal;
-#[cfg(test)]
-mod testing;
-pub mod uart;
+pub mod trap;
 pub mod vmap;
 
-#[cfg(target_os = "none")]
-pub mod backtrace;
 #[cfg(all(target_os = "none", feature = "bench"))]
 pub mod bench;
 #[cfg(target_os = "none")]
-pub mod console;
-#[cfg(target_os = "none")]
-pub mod fatal;
+pub mod cpu;
+#[cfg(all(target_os = "none", feature = "mmu"))]
+pub mod interrupts;
 #[cfg(target_os = "none")]
 pub mod report;
 #[cfg(all(target_os = "none", feature = "selftest"))]
@@ -58,3 +50,5 @@ pub mod selftest;
 pub mod start;
 #[cfg(target_os = "none")]
 pub mod stopwatch;
+#[cfg(any(test, all(target_os = "none", feature = "selftest")))]
+pub mod testing;

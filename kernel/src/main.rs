@@ -6,23 +6,24 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use lacuna::arch::aarch64::{controls, cpu, el3, power::Outcome};
-use lacuna::boot_alloc::{BootAlloc, BootAllocError};
-use lacuna::console;
-use lacuna::frametable::plan::{Plan, PlanError, Shape};
-use lacuna::frametable::table::FrameTable;
+use lacuna::arch::aarch64::{controls, cpu, el3};
+use lacuna::base::outcome::Outcome;
+use lacuna::frames::boot_alloc::{BootAlloc, BootAllocError};
+use lacuna::frames::frametable;
+use lacuna::frames::frametable::plan::{Plan, PlanError, Shape};
+use lacuna::frames::frametable::table::FrameTable;
+use lacuna::frames::page_alloc::PageAlloc;
 use lacuna::heap::HEAP;
 use lacuna::inventory::{Inventory, InventoryError};
-use lacuna::kernel::Kernel;
+use lacuna::memory::Kernel;
 use lacuna::memory_map::PhysLimit;
-use lacuna::page_alloc::PageAlloc;
 #[cfg(feature = "mpu")]
 use lacuna::report;
 use lacuna::report::Report;
 use lacuna::start::{self, BackendError, DeviceTree, Hardware, PoolError, SilentError, StartError, TreeError};
 use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
-use lacuna::{fatal, frametable};
+use lacuna::{console, fatal};
 use thiserror::Error;
 
 /// Entered from `boot/src/entry.S`: with the MMU and the caches off, on the boot CPU, at exception level `level`;
@@ -30,7 +31,7 @@ use thiserror::Error;
 #[unsafe(no_mangle)]
 extern "C" fn lacuna_main(device_tree: u64, level: u64, ticks: u64) -> ! {
     match boot(device_tree, level, ticks) {
-        Ok(outcome) => fatal::finish(outcome),
+        Ok(outcome) => lacuna::trap::fatal::finish(outcome),
         Err(error) => fatal!("{error}"),
     }
 }

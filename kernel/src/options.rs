@@ -1,6 +1,6 @@
 //! The hypervisor's command line.
 
-use crate::guest::exit::speculation::Mitigations;
+use crate::frames::frametable::plan::Form;
 use crate::pdx::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,15 +23,14 @@ pub struct Options {
     pub mitigations: Mitigations,
 }
 
-/// How the frametable is laid out where virtual addresses are physical ones. On an MMU it is always one array with
-/// holes.
+/// `mitigations=`: whether exits do anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
-    /// Chunks for the groups that have RAM, and a directory to find them by.
+pub enum Mitigations {
+    /// What the CPU needs.
     #[default]
-    Directory,
-    /// One chunk from the first page index to the last, holes included, as Xen has it.
-    Contiguous,
+    Auto,
+    /// Nothing.
+    Off,
 }
 
 /// A choice of self-tests.
@@ -174,7 +173,8 @@ fn pdx(value: &str) -> Option<Policy> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, Mitigations, Options, SelfTest};
+    use super::{Mitigations, Options, SelfTest};
+    use crate::frames::frametable::plan::Form;
     use crate::pdx::Policy;
     use log::LevelFilter;
     use std::string::ToString;

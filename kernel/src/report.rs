@@ -1,10 +1,10 @@
 //! What the boot says, for the person at the other end of the cable and for scripts.
 
-use crate::addr::{Bytes, Frames, Mfn};
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::MemorySystem;
-use crate::frametable::plan::Plan;
-use crate::kernel::Kernel;
+use crate::base::addr::{Bytes, Frames, Mfn};
+use crate::frames::frametable::plan::Plan;
+use crate::memory::Kernel;
 use crate::memory_map::MemoryMap;
 use crate::pdx::Kind;
 use crate::println;
@@ -16,8 +16,8 @@ use log::info;
 
 /// Says of each guest that it is not started, since that takes stage 2 of an MMU; and how that went.
 #[cfg(feature = "mpu")]
-pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::arch::aarch64::power::Outcome {
-    use crate::arch::aarch64::power::Outcome;
+pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::base::outcome::Outcome {
+    use crate::base::outcome::Outcome;
     for guest in guests {
         log::error!("{} is not started: guests need an MMU at EL2, and this image is built for an MPU", guest.node);
     }

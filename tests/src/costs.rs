@@ -1,4 +1,4 @@
-//! What a hypervisor costs, by the account of our guest with `mode=bench` (`tests/guest`).
+//! What a hypervisor costs, by the account of our guest with `mode=bench` (`tests/bare-guest`).
 //!
 //! The same guest runs under Lacuna and, to compare, under Xen, from the same device tree.
 

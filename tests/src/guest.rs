@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Debian's Linux, and the initramfs with the checks of `tests/guests/linux/init`.
+/// Debian's Linux, and the initramfs with the checks of `tests/linux-guest/init`.
 const LINUX: &str = "LACUNA_LINUX";
 const INITRD: &str = "LACUNA_INITRD";
 

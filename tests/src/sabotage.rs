@@ -1,6 +1,6 @@
 //! Breaks an image where a test wants it broken, to see what it makes of a bug of its own.
 
-use lacuna::symbols::{MAGIC, Symbols};
+use lacuna::trap::symbols::{MAGIC, Symbols};
 
 /// Puts `instructions` where `function` starts.
 pub fn replace(image: &mut [u8], function: &str, instructions: &[u32]) {

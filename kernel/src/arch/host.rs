@@ -1,10 +1,10 @@
 //! What stands in for the processor on the host, where no hardware walks the page tables or looks at regions.
 
-use crate::addr::VirtAddr;
-use crate::mmu::{Scope, TlbOps};
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::VirtAddr;
 
 /// An MPU that nobody asks: writes are counted.
-pub use crate::mpu::Trace as Mpu;
+pub use crate::arch::region_trace::Trace as Mpu;
 
 /// No TLB.
 #[derive(Debug, Default)]

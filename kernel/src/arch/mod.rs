@@ -1,17 +1,27 @@
-//! The processor: registers, barriers, exceptions, and nothing that decides.
+//! The processor: registers, barriers and instructions, and nothing that decides.
 //!
-//! [`syndrome`], [`memory_system`], [`controls`] and [`el1_reset`] are pure and tested on the host; `aarch64` exists in
-//! the image only. [`Tlb`], [`Mpu`], [`zero`] and the maintenance of caches are what code that is built for both uses.
+//! What has values but no instructions is pure and tested on the host: the formats of registers ([`pmsa`],
+//! [`list_register`], [`virtual_interface`], [`syndrome`], [`id_register`]), what registers are set to for which CPU
+//! ([`controls`], [`el1_reset`]), and the traits that a model of the hardware stands behind. `aarch64` exists in the image
+//! only. [`Tlb`], [`Mpu`], [`zero`] and the maintenance of caches are for code that is built for both.
 
 #[cfg(target_os = "none")]
 pub mod aarch64;
+pub mod conduit;
 pub mod controls;
 #[cfg(any(not(target_os = "none"), feature = "mmu"))]
 pub mod el1_reset;
 #[cfg(not(target_os = "none"))]
 mod host;
+pub mod id_register;
+pub mod list_register;
 pub mod memory_system;
+pub mod pmsa;
+pub mod region_trace;
 pub mod syndrome;
+pub mod tlb;
+pub mod virtual_interface;
+pub mod workarounds;
 
 #[cfg(target_os = "none")]
 pub use aarch64::{

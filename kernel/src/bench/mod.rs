@@ -7,16 +7,16 @@
 #[cfg(feature = "mpu")]
 mod mpu;
 
-use crate::addr::Mfn;
 use crate::arch::aarch64::cpu;
-use crate::frametable::page_info::Owner;
-use crate::frametable::table::{FrameTable, Page};
-use crate::kernel::Kernel;
+use crate::base::addr::Mfn;
+use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::table::{FrameTable, Page};
+use crate::memory::Kernel;
 
+use crate::base::attributes::Attributes;
 use crate::println;
 use crate::start::POOL_BYTES;
 use crate::stopwatch::Stopwatch;
-use crate::vmap::attributes::Attributes;
 use arrayvec::ArrayVec;
 use core::hint::black_box;
 use core::ptr;

@@ -3,10 +3,11 @@
 //! Counted over a register file that only counts, because with QEMU every access to the real one is emulated.
 
 use super::{ROUNDS, nanoseconds};
-use crate::addr::{Frames, Mfn, PhysAddr, Span};
-use crate::mpu::{BootRegions, Cost, Trace};
+use crate::arch::region_trace::{Cost, Trace};
+use crate::base::addr::{Frames, Mfn, PhysAddr, Span};
+use crate::base::attributes::Attributes;
+use crate::mpu::BootRegions;
 use crate::println;
-use crate::vmap::attributes::Attributes;
 use crate::vmap::over_mpu::Vmap;
 use core::hint::black_box;
 

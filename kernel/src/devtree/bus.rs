@@ -4,7 +4,7 @@
 //! the buses above it, and its interrupts may go where one of them says.
 
 use super::node::{cell_bytes, is_okay, lists, number, ranges, value};
-use crate::addr::{PhysAddr, Span};
+use crate::base::addr::{PhysAddr, Span};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;

@@ -7,10 +7,12 @@
 //! its oddities. The padding behind the blocks, most of the blob on QEMU, is never touched.
 
 use super::compact;
-use super::error::{BlobError, Block, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, Oddity, RESERVATION_SIZE, VERSION};
-use super::error::{OLD_HEADER_SIZE, OLD_VERSION};
+use super::error::{
+    BlobError, Block, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, OLD_HEADER_SIZE, OLD_VERSION, Oddity, RESERVATION_SIZE,
+    VERSION,
+};
 use super::tokens::{Token, Tokens};
-use crate::addr::{PhysAddr, Span};
+use crate::base::addr::{PhysAddr, Span};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -3,13 +3,15 @@
 //! Modules and guests are described as for Xen's dom0less boot (Xen, docs/misc/arm/device-tree/booting.txt), so that a
 //! tree made for Xen reserves the same memory here.
 
-use super::facts::{Facts, FactsError, Warning};
-use super::guests::{self, GUEST, Kind, Role, SHARED_MEMORY};
+use super::facts::Facts;
+use super::guests::{self, GUEST, Kind, SHARED_MEMORY};
 use super::node::{self, cell_bytes, is_compatible, number, ranges, text};
 use super::owned::{Owned, Owner};
-use alloc::format;
+use super::parts::Role;
+use super::refusal::FactsError;
+use super::warning::Warning;
 use alloc::string::String;
-use alloc::vec;
+use alloc::{format, vec};
 use fdt::node::{CellSizes, FdtNode};
 
 /// Path of the node, right below which the guests are.

@@ -1,11 +1,13 @@
 //! The UART that `stdout-path` names, and its interrupt.
 
 use super::bus;
-use super::facts::{Console, Device, Facts, Warning};
+use super::facts::Facts;
 use super::interrupts::Controller;
 use super::node::{is_okay, lists, number, text, value};
-use crate::addr::Span;
-use crate::uart::{Access, Model, Order, Width};
+use super::parts::{Console, Device};
+use super::warning::Warning;
+use crate::base::addr::Span;
+use crate::console::uart::{Access, Model, Order, Width};
 use alloc::string::String;
 use alloc::vec::Vec;
 use fdt::node::FdtNode;

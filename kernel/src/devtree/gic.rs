@@ -5,61 +5,19 @@
 
 use super::bus;
 use super::facts::Facts;
-use super::interrupts::{Controller, Interrupt};
+use super::interrupts::Controller;
 use super::node::{number, value};
-use crate::addr::{PAGE_SIZE, Span};
-use alloc::string::String;
-use alloc::vec::Vec;
+use super::parts::Gic;
+use super::refusal::{FRAME, GicError, REDISTRIBUTOR};
+use crate::base::addr::{PAGE_SIZE, Span};
 use fdt::node::FdtNode;
-use thiserror::Error;
 
-const GIC: &[&str] = &["arm,gic-v3"];
-const TIMER: &[&str] = &["arm,armv8-timer"];
-
-/// Registers of the GIC come in frames of this size, in bytes (Arm IHI 0069, section 12.1).
-const FRAME: u64 = 64 << 10;
-
-/// A redistributor has at least two frames.
-const REDISTRIBUTOR: u64 = 2 * FRAME;
-
-/// A GICv3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gic {
-    /// Path of its node.
-    pub node: String,
-    /// Registers of the distributor, as the CPU sees them: whole frames of 64 KiB.
-    pub distributor: Span,
-    /// Where redistributors stand one behind the other, as the CPU sees it: at least one range, and room for one in
-    /// each.
-    pub redistributors: Vec<Span>,
-    /// Bytes from one redistributor to the next, if they are not packed: a multiple of 64 KiB, at least 128 KiB.
-    pub stride: Option<u64>,
-    /// Interrupt by which the virtual interface asks for the hypervisor. Private to each CPU.
-    pub maintenance: Option<Interrupt>,
-}
-
-/// Why a GIC cannot be used.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each message names its numbers")]
-pub enum GicError {
-    #[error("{node} has interrupts of {cells} cells instead of 3 or 4")]
-    Cells { node: String, cells: u32 },
-    #[error("{property} of {node} has {bytes} bytes instead of 4 or 8")]
-    Length { node: String, property: &'static str, bytes: usize },
-    #[error("{property} of {node} is {value:#x}")]
-    Value { node: String, property: &'static str, value: u64 },
-    #[error("{node} has no registers of a distributor and {regions} redistributor regions that the CPU can use")]
-    Unreachable { node: String, regions: u64 },
-    #[error("{node} has registers {span}, not in pages and frames of {FRAME:#x} bytes")]
-    Frames { node: String, span: Span },
-    #[error("{node} has a redistributor region {span} of less than {REDISTRIBUTOR:#x} bytes")]
-    Small { node: String, span: Span },
-}
+const COMPATIBLE_GIC: &[&str] = &["arm,gic-v3"];
+const COMPATIBLE_TIMER: &[&str] = &["arm,armv8-timer"];
 
 /// Adds the GIC and the timers' interrupts to `facts`. Returns what is needed to read the interrupts of others.
 pub(super) fn read(root: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Option<Controller> {
-    let [gic, timer] = bus::find(root, [GIC, TIMER]);
+    let [gic, timer] = bus::find(root, [COMPATIBLE_GIC, COMPATIBLE_TIMER]);
     let nodes = gic?;
     let (mut gic, controller) = facts.or_warning(describe(&nodes).map(Some))?;
     gic.maintenance = facts.or_warning(controller.private(&nodes, 0));

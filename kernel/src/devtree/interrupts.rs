@@ -8,54 +8,10 @@
 
 use super::bus;
 use super::node::{number, value};
+use super::refusal::InterruptError;
+use crate::base::interrupt::{FIRST_PPI, FIRST_SPI, Interrupt, MAX_SPIS, Trigger};
 use alloc::string::String;
 use fdt::node::FdtNode;
-use thiserror::Error;
-
-/// An interrupt of the GIC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupt {
-    /// INTID: 16 to 31 is private to each CPU (PPI), 32 to 1019 shared (SPI).
-    pub id: u32,
-    /// What makes it pending.
-    pub trigger: Trigger,
-}
-
-/// What makes an interrupt pending. The GIC knows no polarity: where the tree says falling or low, the board inverts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// A change of its line.
-    Edge,
-    /// Its line, for as long as the device asserts it.
-    Level,
-}
-
-/// Why an interrupt of a device is not known.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each message names its numbers")]
-pub enum InterruptError {
-    #[error("interrupt {index} of {node} does not go to {controller} directly")]
-    Elsewhere { node: String, index: usize, controller: String },
-    #[error("{property} of {node} has {bytes} bytes, interrupt {index} would be behind their end")]
-    Cut { node: String, property: &'static str, bytes: usize, index: usize },
-    #[error("interrupt {index} of {node} is of type {kind}, only 0 (SPI) and 1 (PPI) can be read")]
-    Kind { node: String, index: usize, kind: u32 },
-    #[error("interrupt {index} of {node} has number {number}, its type ends below {limit}")]
-    Number { node: String, index: usize, number: u32, limit: u32 },
-    #[error("interrupt {index} of {node} has flags {flags:#x}, neither one edge nor one level")]
-    Flags { node: String, index: usize, flags: u32 },
-    #[error("interrupt {index} of {node} is {id}, shared by all CPUs, instead of one of 16 to 31")]
-    Shared { node: String, index: usize, id: u32 },
-}
-
-/// First INTID and number of the SPIs (Arm IHI 0069, section 2.2.1).
-const SPI: (u32, u32) = (32, 988);
-/// First INTID and number of the PPIs.
-const PPI: (u32, u32) = (16, 16);
-
-/// How many SPIs a GIC can have.
-pub const MAX_SPIS: u32 = SPI.1;
 
 /// The GIC as others refer to it.
 pub(super) struct Controller {
@@ -109,7 +65,7 @@ impl Controller {
     pub fn private(&self, nodes: &[FdtNode<'_, '_>], index: usize) -> Result<Option<Interrupt>, InterruptError> {
         let interrupt = self.interrupt(nodes, index)?;
         match interrupt {
-            Some(Interrupt { id, .. }) if id >= SPI.0 => {
+            Some(Interrupt { id, .. }) if id >= FIRST_SPI => {
                 Err(InterruptError::Shared { node: bus::path(nodes), index, id })
             }
             _ => Ok(interrupt),
@@ -147,8 +103,8 @@ fn decode(entry: &[u8], nodes: &[FdtNode<'_, '_>], index: usize) -> Result<Inter
     let (kind, number, flags) = (cell(0), cell(1), cell(2));
     let node = || bus::path(nodes);
     let (first, limit) = match kind {
-        0 => SPI,
-        1 => PPI,
+        0 => (FIRST_SPI, MAX_SPIS),
+        1 => (FIRST_PPI, FIRST_SPI - FIRST_PPI),
         _ => return Err(InterruptError::Kind { node: node(), index, kind }),
     };
     if number >= limit {

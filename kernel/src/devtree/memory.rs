@@ -3,10 +3,13 @@
 //! Boards and boot loaders write much here that no specification has, and Linux boots with it; so it is taken as Linux takes
 //! it (drivers/of/fdt.c and of_reserved_mem.c), and told.
 
-use super::facts::{Bank, Facts, FactsError, Warning};
+use super::facts::Facts;
 use super::node::{entries, is_okay, number, ranges, text, value};
 use super::owned::{Mapping, Owned, Owner};
-use crate::addr::{PhysAddr, Span};
+use super::parts::Bank;
+use super::refusal::FactsError;
+use super::warning::Warning;
+use crate::base::addr::{PhysAddr, Span};
 use alloc::format;
 use alloc::vec::Vec;
 use fdt::node::{CellSizes, FdtNode};

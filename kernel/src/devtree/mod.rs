@@ -22,19 +22,22 @@ mod interrupts;
 mod memory;
 mod node;
 mod owned;
+mod parts;
 mod read;
+mod refusal;
 mod survey;
 mod tokens;
+mod warning;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use check::{Blob, total_size};
 pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE, Oddity};
-pub use facts::{Bank, Conduit, Console, Device, Facts, FactsError, Warning};
-pub use gic::{Gic, GicError};
-pub use guests::{Backing, Guest, GuestError, GuestUart, Module, Placement, Role, Unmapped};
-pub use interrupts::{Interrupt, InterruptError, MAX_SPIS, Trigger};
+pub use facts::Facts;
 pub(crate) use node::{is_compatible, text};
 pub use owned::{Mapping, Owned, Owner};
+pub use parts::{Backing, Bank, Console, Device, Gic, Guest, GuestUart, Module, Placement, Role, Unmapped};
+pub use refusal::{FactsError, GicError, GuestError, InterruptError};
 pub use survey::Survey;
+pub use warning::Warning;

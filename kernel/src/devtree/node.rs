@@ -1,6 +1,6 @@
 //! What one node says, beyond what the reader offers.
 
-use super::facts::FactsError;
+use super::refusal::FactsError;
 use fdt::node::{CellSizes, FdtNode};
 
 /// A range of addresses as `reg` and its like give it: first byte and length.

@@ -1,6 +1,6 @@
 //! Memory that belongs to somebody, and to whom.
 
-use crate::addr::Span;
+use crate::base::addr::Span;
 use alloc::string::String;
 use core::fmt;
 

@@ -5,12 +5,13 @@
 //! may be anywhere are looked for afterwards.
 
 use super::check::Blob;
-use super::chosen;
-use super::console;
-use super::facts::{Conduit, Facts, FactsError, Warning};
-use super::gic;
+use super::facts::Facts;
 use super::node::{self, is_okay, text};
 use super::owned::Owner;
+use super::refusal::FactsError;
+use super::warning::Warning;
+use super::{chosen, console, gic};
+use crate::arch::conduit::Conduit;
 use alloc::format;
 use fdt::node::FdtNode;
 

@@ -3,12 +3,13 @@
 //! A domain is built from its configuration and its boot modules, run until it ends, and taken apart: every frame comes
 //! back. A guest that resets itself is taken apart and built again, from the same modules, which stay reserved for that.
 
-use crate::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::arch;
+use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::devtree::{Backing, Guest, GuestUart, MAX_SIZE, Module, Placement as AddressesOf, Unmapped};
-use crate::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::Owner;
 use crate::guest::device::uart::Uart;
 use crate::guest::device::vgic::{Shape, ShapeError, Vgic};
+use crate::guest::isolation::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
 use crate::guest::layout::{self, LayoutError};
 use crate::guest::load::kernel_image::{KernelError, KernelImage};
 use crate::guest::load::placement::{Needs, Placement, PlacementError};
@@ -16,8 +17,7 @@ use crate::guest::load::tree::{GuestTree, TreeError, cpu_name};
 use crate::guest::map::{GuestMap, GuestMapError};
 use crate::guest::memory::window::ModuleWindow;
 use crate::guest::memory::{GuestMemory, MemoryError, Source};
-use crate::guest::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
-use crate::kernel::{HeapShortage, Kernel};
+use crate::memory::{HeapShortage, Kernel};
 use crate::vmap::VmapError;
 use alloc::format;
 use alloc::string::String;

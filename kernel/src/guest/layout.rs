@@ -5,7 +5,7 @@
 //!
 //! Everything here is a number. Which of it a certain guest has is for [`GuestMap`](super::map::GuestMap) to say.
 
-use crate::addr::{Bytes, GuestAddr, PAGE_SIZE};
+use crate::base::addr::{Bytes, GuestAddr, PAGE_SIZE};
 use crate::guest::device::vgic::{DISTRIBUTOR_BYTES, MAX_CPUS, REDISTRIBUTOR_BYTES};
 use arrayvec::ArrayVec;
 use core::fmt;

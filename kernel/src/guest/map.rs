@@ -4,9 +4,9 @@
 //! map refuses a bank that covers a device. And whoever reports an access that found nothing wants to say what it missed.
 
 use super::layout::{self, DISTRIBUTOR, HalfOpen, MAX_VCPUS, UART};
-use crate::addr::GuestAddr;
+use crate::base::addr::GuestAddr;
+use crate::base::sort;
 use crate::devtree::GuestUart;
-use crate::sort;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -178,7 +178,7 @@ impl fmt::Display for Nearest<'_> {
 #[cfg(test)]
 mod tests {
     use super::{GuestMap, GuestUart, What};
-    use crate::addr::GuestAddr;
+    use crate::base::addr::GuestAddr;
     use crate::guest::layout::banks;
     use core::ops::Range;
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};

@@ -1,25 +1,21 @@
 //! Guests from the device tree to their end.
 
-use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
-use crate::arch::aarch64::gic::{Gic, InterruptError};
-use crate::arch::aarch64::power::Outcome;
-use crate::arch::aarch64::{firmware, semihosting, virtualization};
-use crate::devtree::{Facts, Guest, Interrupt, Trigger};
+use crate::arch::aarch64::{cpu, semihosting, virtualization};
+use crate::arch::workarounds::WORKAROUND_2;
+use crate::base::outcome::Outcome;
+use crate::cpu::firmware;
+use crate::devtree::Facts;
+use crate::guest::complaints::Complaints;
 use crate::guest::domain::{BuildError, Domain, Machine};
-use crate::guest::exit::complaints::Complaints;
-use crate::guest::exit::keyboard;
-use crate::guest::exit::speculation::{Mitigations, Speculation, WORKAROUND_2};
-use crate::guest::exit::vcpu::{End, Interrupts, Vcpu};
-use crate::kernel::Kernel;
+use crate::guest::exit::speculation::Speculation;
+use crate::guest::vcpu::{End, Vcpu, keyboard};
+use crate::interrupts::{self, ControllerError};
+use crate::memory::Kernel;
+use crate::options::Mitigations;
 use crate::println;
 use alloc::string::String;
 use log::{info, warn};
-
-/// What a device tree need not say: where Arm's Base System Architecture (DEN0094) has the private interrupts.
-const MAINTENANCE: Interrupt = Interrupt { id: 25, trigger: Trigger::Level };
-const VIRTUAL_TIMER: Interrupt = Interrupt { id: 27, trigger: Trigger::Level };
-const PHYSICAL_TIMER: Interrupt = Interrupt { id: 30, trigger: Trigger::Level };
 
 /// Why no guest can run.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +35,7 @@ pub enum GuestError {
     },
     /// It cannot be used.
     #[error(transparent)]
-    Interrupts(#[from] InterruptError),
+    Interrupts(#[from] ControllerError),
     /// EL2 cannot have tables for it.
     #[error("this CPU has no stage 2 translation with 4 KiB pages (ID_AA64MMFR0_EL1.TGran4_2)")]
     NoStage2,
@@ -64,7 +60,8 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Resu
     if !virtualization::has_stage_2_of_4k() {
         return Err(GuestError::NoStage2);
     }
-    let interrupts = interrupts(kernel, facts, first)?;
+    let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: first.node.clone() })?;
+    let interrupts = interrupts::start(kernel.vmap(), controller, facts)?;
     let machine = Machine {
         midr: cpu::identity(),
         physical_bits: cpu::physical_address_bits(),
@@ -108,28 +105,6 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Resu
             }
         }
     }
-}
-
-/// Has the interrupts that guests need come to this CPU.
-fn interrupts(kernel: &Kernel, facts: &Facts<'_>, guest: &Guest) -> Result<Interrupts, GuestError> {
-    let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: guest.node.clone() })?;
-    let mut gic = Gic::new(kernel.vmap(), controller)?;
-    let virtual_timer = facts.virtual_timer.unwrap_or(VIRTUAL_TIMER);
-    let physical_timer = facts.physical_timer.unwrap_or(PHYSICAL_TIMER);
-    let maintenance = controller.maintenance.unwrap_or(MAINTENANCE);
-    let console = facts.console.as_ref().and_then(|console| console.interrupt);
-    for interrupt in [virtual_timer, physical_timer, maintenance].into_iter().chain(console) {
-        gic.enable(interrupt)?;
-    }
-    if console.is_none() {
-        warn!("the console has no interrupt: nothing can be typed");
-    }
-    Ok(Interrupts {
-        virtual_timer: virtual_timer.id,
-        physical_timer: physical_timer.id,
-        maintenance: maintenance.id,
-        console: console.map(|interrupt| interrupt.id),
-    })
 }
 
 /// Says what was built, to people and to scripts.

@@ -1,7 +1,7 @@
 //! The order in which a machine is asked, and what is taken over from it.
 
 use super::{Inventory, InventoryError, Machine, Paper, Stage};
-use crate::addr::{Mfn, PhysAddr, Span};
+use crate::base::addr::{Mfn, PhysAddr, Span};
 use crate::devtree::tests::{memory, node, root};
 use crate::devtree::{Blob, Facts, FactsError, Owned, Owner};
 use crate::memory_map::absent::Probe;

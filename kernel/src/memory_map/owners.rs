@@ -6,7 +6,7 @@
 //! union is kept away, with a warning.
 
 use super::{MapError, Warning, holds};
-use crate::addr::{Mfn, PAGE_SIZE};
+use crate::base::addr::{Mfn, PAGE_SIZE};
 use crate::devtree::{Owned, Owner};
 use alloc::vec::Vec;
 use core::ops::Range;

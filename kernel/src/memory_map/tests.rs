@@ -2,14 +2,13 @@
 
 use super::owners::TOLD;
 use super::{Fault, MapError, MemoryMap, PhysLimit, Warning};
-use crate::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, Span};
+use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Mapping, Owned, Owner};
 use core::ops::Range;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
-use std::format;
 use std::string::ToString;
-use std::vec;
 use std::vec::Vec;
+use std::{format, vec};
 
 const GIB: u64 = 1 << 30;
 

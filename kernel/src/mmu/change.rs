@@ -2,13 +2,14 @@
 
 use core::ops::Range;
 
+use super::TableSource;
 use super::descriptor::{Descriptor, Level, RUN};
 use super::raw::{EntryRef, TableRef};
 use super::split::Fresh;
 use super::table::PageTable;
 use super::walk::{Path, Stretch};
-use super::{Scope, TableSource, TlbOps};
-use crate::addr::VirtAddr;
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::VirtAddr;
 
 impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// Maps a stretch that is free, from its first `leaf` on. `None`, nothing changed, if a table is missing.
@@ -136,6 +137,6 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     #[inline]
     pub(super) fn set(&mut self, place: EntryRef, descriptor: Descriptor) {
         place.write(descriptor);
-        self.tlb.stored(place.address(), descriptor);
+        self.tlb.stored(place.address(), descriptor.bits());
     }
 }

@@ -4,12 +4,15 @@
 //! The formats are those of DDI 0487, D8.3 "Translation table descriptor formats". Encoding takes [`Attributes`], so a
 //! descriptor that is writable and executable, or executable device memory, cannot come out of it.
 
-use crate::addr::{PAGE_SHIFT, PhysAddr};
-use crate::vmap::attributes::{Access, Attributes, MemoryType};
-use crate::vmap::mair::{attr_index, memory_type};
+use crate::base::addr::{PAGE_SHIFT, PhysAddr};
+use crate::base::attributes::{Access, Attributes, MemoryType};
+use crate::base::mair::{attr_index, memory_type};
 
 /// Entries of a translation table: 4 KiB of 8-byte descriptors.
 pub const ENTRIES: u64 = 512;
+
+/// A translation table as memory.
+pub type Table = [u64; ENTRIES as usize];
 
 /// Neighbouring entries that one contiguous hint joins (4 KiB granule, levels 2 and 3; DDI 0487, D8 "The Contiguous
 /// bit").
@@ -256,8 +259,8 @@ const fn leaf_bits(attributes: Attributes) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Descriptor, Level};
-    use crate::addr::PhysAddr;
-    use crate::vmap::attributes::{Access, Attributes, MemoryType};
+    use crate::base::addr::PhysAddr;
+    use crate::base::attributes::{Access, Attributes, MemoryType};
 
     const PA: PhysAddr = PhysAddr::new(0xabcd_c000_0000);
 

@@ -2,7 +2,7 @@
 //!
 //! [`PageTable`] maps, unmaps and protects ranges of pages. It picks the largest leaves that the addresses allow (1 GiB,
 //! 2 MiB, 4 KiB) and sets the contiguous hint on every aligned run of 16; it takes tables from a [`TableSource`] and gives
-//! back those that become empty; and it drives the TLB through [`TlbOps`], so that break-before-make (DDI 0487, D8 "Using
+//! back those that become empty; and it drives the TLB through [`TlbOps`](crate::arch::tlb::TlbOps), so that break-before-make (DDI 0487, D8 "Using
 //! break-before-make when updating translation table entries") is a thing that host tests can watch.
 //!
 //! Relies on: tables that are mapped at their own physical address, for EL2 has no direct map. Until the MMU is on that
@@ -29,9 +29,9 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use crate::addr::{PhysAddr, VirtAddr};
-use crate::vmap::attributes::MemoryType;
-use descriptor::{ADDRESS_BITS, Descriptor};
+use crate::base::addr::{PhysAddr, VirtAddr};
+use crate::base::attributes::MemoryType;
+use descriptor::ADDRESS_BITS;
 
 pub use count::LeafCount;
 pub use table::{PageTable, worst_case_tables};
@@ -67,36 +67,6 @@ unsafe impl<S: TableSource + ?Sized> TableSource for &mut S {
 
     fn give_back(&mut self, table: PhysAddr) {
         (**self).give_back(table);
-    }
-}
-
-/// Which cached translations of an address are invalidated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Those from the leaf only: TLBI VALE2IS.
-    Leaf,
-    /// Those from every level of the walk, for a table on the way is going away: TLBI VAE2IS.
-    Walk,
-}
-
-/// The barriers and TLB maintenance that changes of a live table need, for all CPUs of the inner shareable domain.
-pub trait TlbOps {
-    /// Makes earlier descriptor stores visible to table walks before anything later: DSB ISHST. Comes before a TLB
-    /// invalidation (or a walk could put back the old entry), and before a table that was just filled is linked.
-    fn drain(&mut self);
-
-    /// Makes earlier stores over invalid descriptors usable by the next instruction: DSB ISHST, ISB.
-    fn publish(&mut self);
-
-    /// Starts to invalidate what TLBs hold for the page, block or entry at `va`.
-    fn invalidate(&mut self, va: VirtAddr, scope: Scope);
-
-    /// Waits for earlier invalidations, and for accesses that used the old translations, on all CPUs: DSB ISH, ISB.
-    fn complete(&mut self);
-
-    /// `descriptor` was just stored at address `slot`: nothing to do for hardware, something to check for a model of it.
-    fn stored(&mut self, slot: PhysAddr, descriptor: Descriptor) {
-        let _ = (slot, descriptor);
     }
 }
 

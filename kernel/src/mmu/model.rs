@@ -5,9 +5,10 @@
 //! without a break, a break not followed by a barrier and an invalidation, a table linked before its contents are
 //! visible, or given back while a walk may still enter it.
 
+use super::TableSource;
 use super::descriptor::{Descriptor, ENTRIES, Level, RUN};
-use super::{Scope, TableSource, TlbOps};
-use crate::addr::{PhysAddr, VirtAddr};
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::{PhysAddr, VirtAddr};
 use std::boxed::Box;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -234,12 +235,13 @@ impl TlbOps for Machine {
         state.unsynchronised = false;
     }
 
-    fn stored(&mut self, slot: PhysAddr, new: Descriptor) {
+    fn stored(&mut self, slot: PhysAddr, bits: u64) {
+        let new = Descriptor::from_bits(bits);
         let mut state = self.0.borrow_mut();
         let slot = slot.get();
         let table = state.tables.get_mut(&(slot & !0xfff)).expect("stores go to tables that are taken");
         let index = (slot % 4096 / 8) as usize;
-        assert_eq!(table.page.0[index].load(Ordering::Relaxed), new.bits());
+        assert_eq!(table.page.0[index].load(Ordering::Relaxed), bits);
         let old = std::mem::replace(&mut table.entries[index], new);
         if let Some(place) = table.live {
             state.live_store(slot, place, old, new);

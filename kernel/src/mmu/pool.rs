@@ -3,7 +3,7 @@
 //! A table that is given back is zero again, so it goes on the list as it is and is handed out as it is: taking and
 //! giving back are a handful of instructions each.
 
-use crate::addr::{PAGE_SIZE, PhysAddr};
+use crate::base::addr::{PAGE_SIZE, PhysAddr};
 use crate::mmu::TableSource;
 use core::ops::Range;
 use core::ptr;
@@ -80,7 +80,7 @@ unsafe impl TableSource for TablePool {
 #[cfg(test)]
 mod tests {
     use super::TablePool;
-    use crate::addr::{PAGE_SIZE, PhysAddr};
+    use crate::base::addr::{PAGE_SIZE, PhysAddr};
     use crate::mmu::TableSource;
     use std::vec;
     use std::vec::Vec;

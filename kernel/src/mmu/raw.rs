@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::TableSource;
 use super::descriptor::{Descriptor, ENTRIES, Level};
-use crate::addr::PhysAddr;
+use crate::base::addr::PhysAddr;
 
 /// A translation table in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use super::descriptor::{ADDRESS_BITS, Descriptor, ENTRIES, Level, RUN};
 use super::raw::TableRef;
 use super::table::PageTable;
 use super::walk::{Entries, Entry};
-use super::{MapError, SPLIT_TABLES, Scope, TableSource, TlbOps};
-use crate::addr::VirtAddr;
-use crate::vmap::attributes::MemoryType;
+use super::{MapError, SPLIT_TABLES, TableSource};
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::VirtAddr;
+use crate::base::attributes::MemoryType;
 
 /// What stands in the way of a change of a range.
 #[derive(Clone, Copy, PartialEq, Eq)]

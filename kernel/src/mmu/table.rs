@@ -5,9 +5,10 @@ use core::ops::Range;
 use super::descriptor::{ADDRESS_BITS, Descriptor, Level, RUN};
 use super::raw::TableRef;
 use super::walk::{Entries, Leaf, Leaves, Path, Stretch};
-use super::{MapError, Scope, TableSource, TlbOps};
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
-use crate::vmap::attributes::Attributes;
+use super::{MapError, TableSource};
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
 
 /// The page tables of EL2, from the root down.
 ///

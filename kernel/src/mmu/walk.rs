@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::descriptor::{Descriptor, ENTRIES, Level, RUN};
 use super::raw::{EntryRef, Step, TableRef};
-use crate::addr::{PhysAddr, VirtAddr};
-use crate::vmap::attributes::Attributes;
+use crate::base::addr::{PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
 
 /// The entries on the way from the root to the one that decides about an address.
 pub(super) struct Path {

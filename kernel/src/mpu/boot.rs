@@ -2,14 +2,14 @@
 //!
 //! They are collected, checked and written while the MPU and the caches are off, when there is neither a heap nor a lock.
 
-use super::encoding::{GRANULE, Prbar, Prlar};
+use super::RegionError;
 use super::handles::List;
 use super::region::{Kind, Region};
 use super::table::{RegionTable, check_range};
-use super::{RegionError, RegionIdx, Registers};
-use crate::addr::Span;
-use crate::sort;
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::{GRANULE, Prbar, Prlar, RegionIdx, RegionRegisters};
+use crate::base::addr::Span;
+use crate::base::attributes::Attributes;
+use crate::base::sort;
 use arrayvec::ArrayVec;
 
 /// The most regions at boot.
@@ -22,7 +22,7 @@ pub struct BootRegions<R> {
     regions: ArrayVec<Region, MAX_BOOT_REGIONS>,
 }
 
-impl<R: Registers> BootRegions<R> {
+impl<R: RegionRegisters> BootRegions<R> {
     /// No regions yet.
     pub fn new(registers: R) -> Self {
         Self { registers, regions: ArrayVec::new() }

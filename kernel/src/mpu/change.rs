@@ -2,14 +2,15 @@
 //!
 //! All decisions are made before the first register is written, so a refusal has changed nothing.
 
+use super::RegionError;
 use super::handles::List;
 use super::region::{Kind, Region};
 use super::table::{Lookup, RegionTable, check_range, page_at};
-use super::{RegionError, Registers};
-use crate::addr::{PAGE_SIZE, PhysAddr, Span};
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::RegionRegisters;
+use crate::base::addr::{PAGE_SIZE, PhysAddr, Span};
+use crate::base::attributes::Attributes;
 
-impl<R: Registers> RegionTable<R> {
+impl<R: RegionRegisters> RegionTable<R> {
     /// Maps `span`, whole pages: makes a region if there is none, else counts one more handle of the one it is, or lies in.
     ///
     /// Inside a region, no register is touched.

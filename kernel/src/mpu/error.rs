@@ -1,9 +1,9 @@
 //! Why the region table refuses.
 
-use super::encoding::ADDRESS_BITS;
 use super::region::Region;
-use crate::addr::{PhysAddr, Span};
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::ADDRESS_BITS;
+use crate::base::addr::{PhysAddr, Span};
+use crate::base::attributes::Attributes;
 
 /// Why an operation on the region table was refused. Neither table nor registers have changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,10 +5,10 @@
 //! enabled slots over one address, or code and stack not covered. It keeps what was in the registers at reset, which is
 //! garbage.
 
-use super::encoding::{GRANULE, Prbar, Prlar};
-use super::{Cost, RegionIdx, Registers};
-use crate::addr::{PhysAddr, Span};
-use crate::vmap::attributes::{Attributes, MemoryType};
+use crate::arch::pmsa::{GRANULE, Prbar, Prlar, RegionIdx, RegionRegisters};
+use crate::arch::region_trace::Cost;
+use crate::base::addr::{PhysAddr, Span};
+use crate::base::attributes::{Attributes, MemoryType};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::vec;
@@ -85,7 +85,7 @@ impl Fake {
         let mut hits = state.slots.iter().filter(|slot| slot.spans().any(|span| span.contains(&byte)));
         let (base, limit) = hits.next()?.now();
         assert!(hits.next().is_none(), "{at} is in two enabled slots");
-        super::encoding::decode(base, limit).map(|(_, attributes)| attributes)
+        crate::arch::pmsa::decode(base, limit).map(|(_, attributes)| attributes)
     }
 
     /// The enabled slots, by number.
@@ -93,7 +93,7 @@ impl Fake {
         let state = self.0.borrow();
         let slot = |(number, slot): (u8, &Slot)| {
             let (base, limit) = slot.now();
-            super::encoding::decode(base, limit).map(|(span, attributes)| (RegionIdx::new(number), span, attributes))
+            crate::arch::pmsa::decode(base, limit).map(|(span, attributes)| (RegionIdx::new(number), span, attributes))
         };
         (0..=u8::MAX).zip(&state.slots).filter_map(slot).collect()
     }
@@ -151,7 +151,7 @@ impl State {
     }
 }
 
-impl Registers for Fake {
+impl RegionRegisters for Fake {
     fn count(&self) -> u8 {
         self.0.borrow().slots.len() as u8
     }

@@ -4,7 +4,7 @@
 //! newest first. Mappings mostly end in the reverse of the order in which they began, and then this takes no search. A
 //! region is held as long as its list is not empty: there is no counter that could overflow, or be off by one.
 
-use crate::addr::{PhysAddr, Span};
+use crate::base::addr::{PhysAddr, Span};
 use alloc::vec::Vec;
 use core::mem::{replace, swap};
 

@@ -24,71 +24,20 @@
 
 mod boot;
 mod change;
-pub mod encoding;
 mod error;
-pub mod examples;
 mod handles;
 mod region;
 mod sharing;
 mod slots;
 mod table;
-mod trace;
 
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
-use encoding::{Prbar, Prlar};
-
 pub use boot::{BootRegions, MAX_BOOT_REGIONS};
 pub use error::RegionError;
 pub use handles::Records;
 pub use region::{Kind, Region};
 pub use table::{Lookup, RegionTable};
-pub use trace::{Cost, Trace};
-
-/// The number of a slot: 0 to 254.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(transparent)]
-pub struct RegionIdx(u8);
-
-impl RegionIdx {
-    /// Slot number `raw`.
-    pub const fn new(raw: u8) -> Self {
-        Self(raw)
-    }
-
-    /// The number, as PRSELR_EL2.REGION takes it.
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl fmt::Display for RegionIdx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The register file of an MPU.
-///
-/// A write takes effect at any time from when it is made, for certain after [`synchronise`](Self::synchronise), and
-/// two writes in either order until then.
-pub trait Registers {
-    /// How many slots there are: MPUIR_EL2.REGION. Always the same.
-    fn count(&self) -> u8;
-
-    /// Writes the PRBAR of `slot`, which is below [`count`](Self::count).
-    fn write_base(&mut self, slot: RegionIdx, base: Prbar);
-
-    /// Writes the PRLAR of `slot`, which is below [`count`](Self::count), and with it enables or disables the slot:
-    /// any slot alike, where PRENR_EL2 knows only those below 32.
-    fn write_limit(&mut self, slot: RegionIdx, limit: Prlar);
-
-    /// Makes earlier writes take effect for every later access: DSB SY, ISB.
-    ///
-    /// PMSAv8-64 guarantees a change only after a DSB and then a context synchronisation event (DDI 0600, C1.7.1).
-    fn synchronise(&mut self);
-}

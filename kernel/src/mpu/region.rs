@@ -1,9 +1,9 @@
 //! Regions: ranges of addresses that can be used in one way.
 
-use super::RegionIdx;
 use super::handles::List;
-use crate::addr::Span;
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::RegionIdx;
+use crate::base::addr::Span;
+use crate::base::attributes::Attributes;
 use core::fmt;
 
 /// What a region is for, and with that whether it can ever go.

@@ -8,15 +8,16 @@
 //! counts and what may not exceed the slots. A row of single pages thus takes half the slots that it has pages; whoever
 //! wants more maps them at once.
 
+use super::RegionError;
 use super::handles::List;
 use super::region::{Kind, Region};
 use super::table::RegionTable;
-use super::{RegionError, RegionIdx, Registers};
-use crate::addr::Span;
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::{RegionIdx, RegionRegisters};
+use crate::base::addr::Span;
+use crate::base::attributes::Attributes;
 use core::ops::Range;
 
-impl<R: Registers> RegionTable<R> {
+impl<R: RegionRegisters> RegionTable<R> {
     /// How many more slots could come to be needed with a dynamic region for `span`, in place of those at `index`.
     pub(super) fn growth(&self, index: Range<usize>, span: Span, attributes: Attributes) -> usize {
         let (mut start, mut end) = (span.start, span.end);

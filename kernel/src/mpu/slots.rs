@@ -7,10 +7,9 @@
 //! it had before, and cover whatever lies between, running code for example. So a slot that closes is left with the highest
 //! base there is ([`Prbar::PARKED`]), which makes it empty with any limit.
 
-use super::encoding::{Prbar, Prlar};
-use super::{RegionIdx, Registers};
-use crate::addr::Span;
-use crate::vmap::attributes::Attributes;
+use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};
+use crate::base::addr::Span;
+use crate::base::attributes::Attributes;
 use alloc::vec::Vec;
 
 /// The slots, and the registers behind them.
@@ -21,7 +20,7 @@ pub(super) struct Slots<R> {
     free: Vec<RegionIdx>,
 }
 
-impl<R: Registers> Slots<R> {
+impl<R: RegionRegisters> Slots<R> {
     /// The slots of `registers`, of which the first `used` are enabled and the others disabled.
     pub(super) fn new(registers: R, used: u8) -> Self {
         // The lowest first: slots of one group of 16 need no change of PRSELR_EL2 between them.

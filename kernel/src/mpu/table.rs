@@ -1,11 +1,11 @@
 //! The table of regions, and what can be asked of it.
 
-use super::encoding::ADDRESS_BITS;
+use super::RegionError;
 use super::handles::{Handles, Records};
 use super::region::Region;
 use super::slots::Slots;
-use super::{RegionError, Registers};
-use crate::addr::{PAGE_SIZE, PhysAddr, Span};
+use crate::arch::pmsa::{ADDRESS_BITS, RegionRegisters};
+use crate::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use alloc::vec::Vec;
 
 /// How a range lies to the regions there are.
@@ -34,7 +34,7 @@ pub struct RegionTable<R> {
     recent: usize,
 }
 
-impl<R: Registers> RegionTable<R> {
+impl<R: RegionRegisters> RegionTable<R> {
     /// The table for `registers`, which hold the `locked` regions, sorted, in their slots from 0 on.
     pub(super) fn new(registers: R, locked: &[Region]) -> Self {
         let slots = Slots::new(registers, locked.len() as u8);

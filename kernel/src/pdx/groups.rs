@@ -1,7 +1,7 @@
 //! Which groups of page indexes have RAM, and so need page metadata.
 
 use super::{GROUP_SHIFT, PdxMap, Refusal};
-use crate::addr::{Frames, Mfn, Pdx};
+use crate::base::addr::{Frames, Mfn, Pdx};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};

@@ -5,7 +5,7 @@
 //! data, not tests, so that the host's tests and the booted image's self-tests judge by the same numbers.
 
 use super::{Kind, PdxMap, Refusal};
-use crate::addr::{Mfn, Pdx};
+use crate::base::addr::{Mfn, Pdx};
 use alloc::vec::Vec;
 use core::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Mask compression: one run of bits that is zero in all of RAM is left out.
 
 use super::{GROUP_PAGES, Kind, Refusal, ends, moving};
-use crate::addr::Mfn;
+use crate::base::addr::Mfn;
 use core::ops::Range;
 
 /// Which bits of a frame number are left out. Small on purpose: every conversion reads it.

@@ -21,7 +21,7 @@ mod offset;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::addr::{Frames, Mfn, Pdx, Span};
+use crate::base::addr::{Frames, Mfn, Pdx, Span};
 use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Range;

@@ -1,8 +1,8 @@
 //! Offset compression: each region of RAM is moved down by a distance of its own, found in a table.
 
 use super::{GROUP_PAGES, Kind, Refusal, ends, moving};
-use crate::addr::Mfn;
-use crate::sort;
+use crate::base::addr::Mfn;
+use crate::base::sort;
 use alloc::vec::Vec;
 use core::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use super::layouts::{self, L4, T2, T8};
 use super::{GROUP_PAGES, GroupSize, Groups, Kind, PdxMap, Policy, Refusal};
-use crate::addr::{Frames, Mfn, Pdx};
+use crate::base::addr::{Frames, Mfn, Pdx};
 use crate::testing::unless_interpreted;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::Index;

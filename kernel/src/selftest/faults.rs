@@ -1,8 +1,8 @@
 //! What EL2 must not be able to do to itself.
 
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};
-use crate::addr::PAGE_SIZE;
 use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::base::addr::PAGE_SIZE;
 use aarch64_cpu::registers::{Readable, SCTLR_EL2};
 use core::hint::black_box;
 use core::ptr;
@@ -84,7 +84,7 @@ fn free_memory_is_not_mapped(subject: &Subject<'_>) -> Verdict {
     // There is no direct map: memory that nobody has mapped is not there, at its physical address or anywhere.
     let mfn = subject
         .kernel
-        .alloc(0, crate::frametable::page_info::Owner::new(100))
+        .alloc(0, crate::frames::frametable::page_info::Owner::new(100))
         .map_err(|error| alloc::format!("{error}"))?;
     let verdict = read_faults(mfn.address().get(), NOT_MAPPED);
     subject.kernel.free(mfn, 0).map_err(|error| alloc::format!("{error}"))?;

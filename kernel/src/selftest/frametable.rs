@@ -1,13 +1,13 @@
 //! The frametable: what is mapped, what is not, and what is in it.
 
 use super::{Subject, Verdict};
-use crate::addr::{Mfn, PAGE_SIZE, Pdx};
 use crate::arch;
-use crate::frametable::page_info::{Owner, RefError};
-use crate::frametable::plan::{Plan, Shape};
-use crate::frametable::table::FrameTable;
+use crate::base::addr::{Mfn, PAGE_SIZE, Pdx};
+use crate::base::attributes::Attributes;
+use crate::frames::frametable::page_info::{Owner, RefError};
+use crate::frames::frametable::plan::{Plan, Shape};
+use crate::frames::frametable::table::FrameTable;
 use crate::pdx::{GROUP_PAGES, PdxMap};
-use crate::vmap::attributes::Attributes;
 use alloc::format;
 use alloc::string::ToString;
 

@@ -1,13 +1,13 @@
 //! What guests are made of, tried on this CPU without a guest.
 
 use super::{Subject, Verdict};
-use crate::addr::{GuestAddr, PAGE_SIZE};
 use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::virtualization::{self, GuestRegime};
-use crate::frametable::page_info::Owner;
+use crate::base::addr::{GuestAddr, PAGE_SIZE};
+use crate::frames::frametable::page_info::Owner;
+use crate::guest::isolation::stage2::{Config, Plan, Stage2, Vmid};
 use crate::guest::memory::{GuestMemory, Source};
-use crate::guest::stage2::{Config, Plan, Stage2, Vmid};
-use crate::kernel::Kernel;
+use crate::memory::Kernel;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::ops::Range;

@@ -1,10 +1,10 @@
 //! Memory for tests, and what they read and write of it.
 
 use super::Verdict;
-use crate::addr::Mfn;
 use crate::arch::syndrome::{Access, Class, FaultKind};
-use crate::frametable::page_info::Owner;
-use crate::kernel::Kernel;
+use crate::base::addr::Mfn;
+use crate::frames::frametable::page_info::Owner;
+use crate::memory::Kernel;
 use crate::selftest::Subject;
 use crate::vmap::Mapping;
 use alloc::string::{String, ToString};

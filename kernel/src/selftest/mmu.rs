@@ -2,12 +2,12 @@
 
 use super::memory::{ME, READ_NOT_MAPPED, read, text, with_frames, word, write};
 use super::{Subject, Verdict, read_faults, write_is_forbidden};
-use crate::addr::{Bytes, Mfn, PAGE_SIZE, Pdx, VirtAddr};
-use crate::frametable::plan::{BLOCK_BYTES, CONTIGUOUS_BYTES, Chunk};
+use crate::base::addr::{Bytes, Mfn, PAGE_SIZE, Pdx, VirtAddr};
+use crate::base::attributes::Attributes;
+use crate::frames::frametable::plan::{BLOCK_BYTES, CONTIGUOUS_BYTES, Chunk};
 use crate::mmu::LeafCount;
 use crate::pdx::GROUP_PAGES;
 use crate::vmap::VmapError;
-use crate::vmap::attributes::Attributes;
 use crate::vmap::over_mmu::{FRAMETABLE_WINDOW, VMAP_WINDOW};
 use crate::vmap::space::{Placement, SpaceError};
 use alloc::format;
@@ -258,8 +258,8 @@ fn a_page_of_a_block_can_be_protected(subject: &Subject<'_>) -> Verdict {
 }
 
 fn nothing_is_writable_and_executable(subject: &Subject<'_>) -> Verdict {
-    use crate::addr::VirtAddr;
-    use crate::vmap::attributes::Access as Mapped;
+    use crate::base::addr::VirtAddr;
+    use crate::base::attributes::Access as Mapped;
     // The image's text is all that may be executed, and the rest of the tables says so leaf by leaf.
     let text = lacuna_boot::layout().text;
     let whole = VirtAddr::new(0)..VirtAddr::new(1 << 48);

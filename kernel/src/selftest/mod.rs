@@ -3,11 +3,11 @@
 //! Results are printed in KTAP, the test format of the Linux kernel. What must fault does so in earnest: the exception is
 //! taken, compared with what was expected and survived.
 
-use crate::arch::aarch64::fixup::{self, Fault};
-use crate::arch::aarch64::power::Outcome;
 use crate::arch::syndrome::{Access, Class, FaultKind};
-use crate::frametable::plan::Plan;
-use crate::kernel::Kernel;
+use crate::base::outcome::Outcome;
+use crate::cpu::fixup::{self, Fault};
+use crate::frames::frametable::plan::Plan;
+use crate::memory::Kernel;
 use crate::options::{Options, SelfTest};
 use crate::println;
 use alloc::format;

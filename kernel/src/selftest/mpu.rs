@@ -2,18 +2,18 @@
 
 use super::memory::{ME, READ_NOT_MAPPED, read, text, with_frames, write};
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};
-use crate::addr::{Bytes, Frames, Mfn, PAGE_SIZE, Pdx, VirtAddr};
 use crate::arch;
 use crate::arch::aarch64::mpu::{MPUIR_EL2, PRENR_EL2};
+use crate::arch::pmsa::decode;
 use crate::arch::syndrome::{Access, Class, FaultKind};
-use crate::frametable::plan::{Plan, Shape};
-use crate::frametable::table::FrameTable;
-use crate::kernel::Kernel;
-use crate::mpu::encoding::decode;
-use crate::mpu::examples::{self, Ground};
+use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, Pdx, VirtAddr};
+use crate::base::attributes::{self, Attributes};
+use crate::frames::frametable::plan::{Plan, Shape};
+use crate::frames::frametable::table::FrameTable;
+use crate::memory::Kernel;
 use crate::mpu::{Kind, Region, RegionError};
 use crate::pdx::GROUP_PAGES;
-use crate::vmap::attributes::{self, Attributes};
+use crate::testing::examples::{self, Ground};
 use crate::vmap::{FRAMETABLE_SPAN, Mapping, VmapError};
 use aarch64_cpu::registers::{Readable, SCTLR_EL2};
 use alloc::format;
@@ -110,7 +110,7 @@ fn the_worked_examples_give_their_results(subject: &Subject<'_>) -> Verdict {
     // Memory of EL2's own: a part of the frametable's first chunk, which is locked.
     let chunk = subject.plan.chunks().first().ok_or("a frametable without chunks")?;
     let own = kernel.table().addresses(chunk).start;
-    let own = Mfn::containing(crate::addr::PhysAddr::new(own.get())).ok_or("no frame")?;
+    let own = Mfn::containing(crate::base::addr::PhysAddr::new(own.get())).ok_or("no frame")?;
     with_frames(subject, Ground::FRAMES.ilog2(), |kernel, free| {
         let ground = Ground { own, free };
         examples::ALL.iter().try_for_each(|example| example.run(kernel.vmap(), &ground, |_| None))

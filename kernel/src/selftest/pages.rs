@@ -1,10 +1,10 @@
 //! The page allocator and references to frames.
 
 use super::{Subject, Verdict};
-use crate::addr::{Bytes, Mfn, PAGE_SIZE};
-use crate::frametable::page_info::{MAX_REFERENCES, Owner, RefError};
-use crate::kernel::Kernel;
-use crate::page_alloc::{MAX_ORDER, PageError};
+use crate::base::addr::{Bytes, Mfn, PAGE_SIZE};
+use crate::frames::frametable::page_info::{MAX_REFERENCES, Owner, RefError};
+use crate::frames::page_alloc::{MAX_ORDER, PageError};
+use crate::memory::Kernel;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -170,7 +170,8 @@ fn what_is_not_allocated_is_not_freed(subject: &Subject<'_>) -> Verdict {
     refused(block, 1, "freed twice")?;
     refused(block, 0, "freed twice, in part")?;
     // Frames that are reserved for the image were never allocated, and frames of a hole are none.
-    let image = Mfn::containing(crate::addr::PhysAddr::new(lacuna_boot::layout().text.start)).ok_or("no image")?;
+    let image =
+        Mfn::containing(crate::base::addr::PhysAddr::new(lacuna_boot::layout().text.start)).ok_or("no image")?;
     refused(image, 0, "the image was freed")?;
     let above = subject.kernel.table().banks().last().ok_or("no RAM")?.end;
     refused(above, 0, "a frame past the end of RAM was freed")

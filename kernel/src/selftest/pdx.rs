@@ -1,7 +1,7 @@
 //! The renumbering of frames, as it is on this machine and as it is published.
 
 use super::{Subject, Verdict};
-use crate::addr::{Frames, Mfn};
+use crate::base::addr::{Frames, Mfn};
 use crate::pdx::{GROUP_PAGES, layouts};
 use alloc::string::ToString;
 

@@ -2,9 +2,9 @@
 
 use super::memory::{READ_NOT_MAPPED, read, text, with_frames, word, write};
 use super::{Subject, Verdict, execution_is_forbidden, read_faults, write_is_forbidden};
-use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
 use crate::vmap::VmapError;
-use crate::vmap::attributes::Attributes;
 
 tests!(vmap:
     use_after_vunmap_faults

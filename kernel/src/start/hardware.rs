@@ -1,15 +1,18 @@
 //! The machine that the image runs on, as far as its device tree does not describe it.
 
+use super::console::{ConsoleError, start};
 use super::probe::Prober;
 use super::tree::DeviceTree;
-use crate::addr::{Mfn, PhysAddr, Span};
-use crate::arch::aarch64::{el3, exceptions, power};
-use crate::console::{self, ConsoleError};
+use crate::arch::aarch64::el3;
+use crate::base::addr::{Mfn, PhysAddr, Span};
+use crate::console;
+use crate::cpu::power;
 use crate::devtree::{Facts, Owned, Owner};
 use crate::inventory::{Machine, Stage};
 use crate::memory_map::PhysLimit;
 use crate::memory_map::absent::Probe;
 use crate::stopwatch::Stopwatch;
+use crate::trap::exceptions;
 use crate::vmap::Vmap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -38,7 +41,7 @@ impl Machine for Hardware<'_> {
     fn start_console(&mut self, facts: &Facts<'_>) -> Result<(), ConsoleError> {
         // At EL3, where the image was entered there, nobody answers.
         facts.psci.filter(|_| !el3::is_ours()).inspect(|conduit| power::set_conduit(*conduit));
-        console::start(self.vmap, facts.console.as_ref())
+        start(self.vmap, facts.console.as_ref())
     }
 
     fn set_log_level(&mut self, level: LevelFilter) {

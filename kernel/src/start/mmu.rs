@@ -1,13 +1,13 @@
 //! An address space on a CPU with an MMU.
 
-use crate::addr::{Mfn, PhysAddr, VirtAddr};
 use crate::arch::aarch64::{cpu, mmu};
 use crate::arch::{self, Tlb};
-use crate::boot_alloc::Placement;
+use crate::base::addr::{Mfn, PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
+use crate::frames::boot_alloc::Placement;
 use crate::heap::Heap;
 use crate::mmu::pool::TablePool;
 use crate::mmu::{MapError, PageTable};
-use crate::vmap::attributes::Attributes;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;

@@ -6,6 +6,7 @@ mod backend;
 #[cfg(feature = "mpu")]
 #[path = "mpu.rs"]
 mod backend;
+mod console;
 mod hardware;
 mod pool;
 mod probe;
@@ -17,10 +18,10 @@ pub use pool::{PoolError, add_pool, early_pool};
 pub use probe::{SilentError, check};
 pub use tree::{DeviceTree, TreeError};
 
-use crate::addr::{PAGE_SIZE, PhysAddr, Span};
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::{self, MemorySystem, Mismatch, Source};
-use crate::vmap::attributes::Attributes;
+use crate::base::addr::{PAGE_SIZE, PhysAddr, Span};
+use crate::base::attributes::Attributes;
 use lacuna_boot::Layout;
 
 /// Why the start fails.

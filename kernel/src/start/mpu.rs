@@ -1,14 +1,14 @@
 //! An address space on a CPU with an MPU.
 
-use crate::addr::{Frames, Mfn};
 use crate::arch::Mpu;
 use crate::arch::aarch64::mpu;
 #[cfg(feature = "pmsa-emulation")]
 use crate::arch::aarch64::semihosting;
-use crate::boot_alloc::Placement;
+use crate::base::addr::{Frames, Mfn};
+use crate::base::attributes::Attributes;
+use crate::frames::boot_alloc::Placement;
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
-use crate::vmap::attributes::Attributes;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;

@@ -6,11 +6,11 @@
 use super::backend::{POOL_BYTES, POOL_PLACEMENT, give_pool};
 use super::probe;
 use super::tree::DeviceTree;
-use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
-use crate::arch::aarch64::exceptions;
-use crate::boot_alloc::{BootAlloc, BootAllocError};
+use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::Survey;
+use crate::frames::boot_alloc::{BootAlloc, BootAllocError};
 use crate::heap::Heap;
+use crate::trap::exceptions;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;

@@ -4,11 +4,11 @@
 //! instead. A read that nobody answers ends in an external abort, at once or as an SError, and some machines give any value
 //! instead: so a word is written, read back and written as it was.
 
-use crate::addr::{Mfn, PAGE_SIZE, PhysAddr};
 use crate::arch;
-use crate::arch::aarch64::fixup;
+use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr};
+use crate::base::attributes::Attributes;
+use crate::cpu::fixup;
 use crate::memory_map::absent::Probe;
-use crate::vmap::attributes::Attributes;
 use crate::vmap::{Mapping, Vmap};
 use aarch64_cpu::asm::barrier;
 use core::ops::Range;

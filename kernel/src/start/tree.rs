@@ -1,9 +1,9 @@
 //! Finding and mapping the device tree.
 
-use crate::addr::{PhysAddr, Span};
-use crate::arch::aarch64::fixup::{self, Fault};
+use crate::base::addr::{PhysAddr, Span};
+use crate::base::attributes::Attributes;
+use crate::cpu::fixup::{self, Fault};
 use crate::devtree::{self, Blob, BlobError};
-use crate::vmap::attributes::Attributes;
 use crate::vmap::{Mapping, Vmap, VmapError};
 use core::fmt;
 

@@ -6,8 +6,6 @@
 //!
 //! Both backends offer the same calls and are built and tested on the host; the image has one, by Cargo feature.
 
-pub mod attributes;
-pub mod mair;
 pub mod over_mmu;
 pub mod over_mpu;
 pub mod space;

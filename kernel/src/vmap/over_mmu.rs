@@ -1,12 +1,12 @@
 //! Mapping frames into EL2's address space, over an MMU.
 
-use crate::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::arch::{self, Tlb};
+use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
 use crate::heap::Heap;
 use crate::mmu::descriptor::ENTRIES;
 use crate::mmu::pool::TablePool;
 use crate::mmu::{LeafCount, MapError, PageTable};
-use crate::vmap::attributes::Attributes;
 use crate::vmap::space::{Placement, Records, SpaceError, VaSpace};
 use core::fmt;
 use core::ops::{Range, RangeInclusive};

@@ -6,7 +6,7 @@
 use crate::elf::{Access, Elf, Relocation, Segment, SymbolKind};
 use std::ops::Range;
 
-const PAGE: u64 = lacuna::addr::PAGE_SIZE;
+const PAGE: u64 = lacuna::base::addr::PAGE_SIZE;
 
 /// `R_AARCH64_RELATIVE` (ELF for the Arm 64-bit Architecture, 5.7.16).
 const RELATIVE: u32 = 1027;

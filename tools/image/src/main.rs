@@ -12,7 +12,7 @@ mod symbols;
 
 use crate::args::{Kind, Options};
 use crate::elf::{Access, Elf};
-use lacuna::addr::Bytes;
+use lacuna::base::addr::Bytes;
 use std::error::Error;
 use std::process::ExitCode;
 use std::{env, fs};

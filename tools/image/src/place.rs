@@ -1,7 +1,7 @@
 //! Whether an image can be where a board loads it.
 
 use crate::elf::{Elf, Segment};
-use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
+use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, BlobError, Owned, Owner};
 use lacuna::inventory::{Inventory, InventoryError, Paper};
 use lacuna::memory_map::{MapError, PhysLimit, Warning};

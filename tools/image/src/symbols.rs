@@ -1,8 +1,8 @@
-//! Fills the image's table of function names; [`lacuna::symbols`] defines and reads it.
+//! Fills the image's table of function names; [`lacuna::trap::symbols`] defines and reads it.
 
 use crate::elf::{Access, Elf, SymbolKind};
 use crate::name::readable;
-use lacuna::symbols::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
+use lacuna::trap::symbols::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -96,7 +96,7 @@ pub fn fill(names: &Names, room: &mut [u8]) -> Result<usize, SymbolsError> {
 mod tests {
     use super::{Names, SymbolsError, fill, region};
     use crate::elf::{Access, Elf, Segment, Symbol, SymbolKind};
-    use lacuna::symbols::Symbols;
+    use lacuna::trap::symbols::Symbols;
     use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 
     fn elf<'a>(symbols: &[(&'a str, u64, SymbolKind)]) -> Elf<'a> {

@@ -1,8 +1,8 @@
 //! The command line.
 
-use lacuna::addr::{PAGE_SIZE, PhysAddr, Span};
+use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::Bank;
-use lacuna::frametable::plan::Shape;
+use lacuna::frames::frametable::plan::Shape;
 use lacuna::memory_map::PhysLimit;
 use lacuna::pdx::GroupSize;
 use std::ffi::OsString;

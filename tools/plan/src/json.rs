@@ -1,7 +1,7 @@
 //! The plan for other programs. Field names are a promise; all numbers are integers, addresses and sizes in bytes.
 
 use crate::model::{Candidate, Model, Planned};
-use lacuna::addr::{Frames, Mfn};
+use lacuna::base::addr::{Frames, Mfn};
 use serde::Serialize;
 use std::ops::Range;
 

@@ -10,9 +10,9 @@ mod svg;
 mod text;
 
 use args::{Format, Machine, Options, Request, Source};
-use lacuna::addr::Span;
+use lacuna::base::addr::Span;
 use lacuna::devtree::{Blob, BlobError, Owned, Owner};
-use lacuna::inventory::{self, Inventory, InventoryError, Paper};
+use lacuna::inventory::{Inventory, InventoryError, Paper};
 use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
 use lacuna::pdx::Policy;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -100,7 +100,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("{}{}", inventory::mark(record.level()), record.args());
+        eprintln!("{}{}", lacuna::console::mark(record.level()), record.args());
     }
 
     fn flush(&self) {}

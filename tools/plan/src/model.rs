@@ -1,7 +1,7 @@
 //! What is to be shown, before it is decided how.
 
-use lacuna::addr::{Bytes, Mfn};
-use lacuna::frametable::plan::{Plan, PlanError, Shape};
+use lacuna::base::addr::{Bytes, Mfn};
+use lacuna::frames::frametable::plan::{Plan, PlanError, Shape};
 use lacuna::memory_map::MemoryMap;
 use lacuna::pdx::{Kind, PdxMap, Policy, Refusal};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! The plan for a person at a terminal.
 
 use crate::model::{Candidate, Model, summary};
-use lacuna::addr::{Bytes, Frames};
+use lacuna::base::addr::{Bytes, Frames};
 use lacuna::devtree::Owner;
 use std::fmt::{self, Write};
 

@@ -1,6 +1,6 @@
 //! The program as others run it: arguments in, output and exit status out.
 
-use lacuna::addr::{Frames, Mfn};
+use lacuna::base::addr::{Frames, Mfn};
 use lacuna::pdx::layouts::{self, Golden, Layout};
 use serde_json::{Value, json};
 use std::ops::Range;

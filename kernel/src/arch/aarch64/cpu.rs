@@ -1,7 +1,7 @@
 //! What the CPU is, and its counter.
 
 #[cfg(feature = "mmu")]
-use crate::guest::exit::system_register::IdRegister;
+use crate::arch::id_register::IdRegister;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable};
 #[cfg(feature = "mmu")]

@@ -1,7 +1,7 @@
 //! EL3, where this image itself was entered there: `boot/src/el3.S` stays, and answers one call.
 
 #[cfg(feature = "mmu")]
-use crate::addr::PhysAddr;
+use crate::base::addr::PhysAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The exception level that this is about.

@@ -1,7 +1,7 @@
 //! Turning the MMU on.
 
-use crate::addr::PhysAddr;
-use crate::vmap::mair;
+use crate::base::addr::PhysAddr;
+use crate::base::mair;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
     HCR_EL2, ID_AA64MMFR0_EL1, MAIR_EL2, ReadWriteable, Readable, SCTLR_EL2, TCR_EL2, TTBR0_EL2, Writeable,

@@ -6,16 +6,11 @@ pub mod cpu;
 #[cfg(feature = "mmu")]
 pub mod el1;
 pub mod el3;
-pub mod exceptions;
-#[cfg(feature = "mmu")]
-pub mod firmware;
-pub mod fixup;
 #[cfg(feature = "mmu")]
 pub mod gic;
 #[cfg(feature = "mmu")]
 pub mod mmu;
 pub mod mpu;
-pub mod power;
 pub mod semihosting;
 pub mod tlb;
 #[cfg(feature = "mmu")]

@@ -3,9 +3,8 @@
 //! Names are those of aarch64-cpu's next release, which has most of them; its present one has none. Encodings are from DDI
 //! 0600, G1.3, written as numbers because an assembler knows the names only with `+v8r`.
 
-use crate::mpu::encoding::{Prbar, Prlar};
-use crate::mpu::{RegionIdx, Registers};
-use crate::vmap::mair;
+use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};
+use crate::base::mair;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{MAIR_EL2, ReadWriteable, Readable, SCTLR_EL2, Writeable};
 use core::arch::asm;
@@ -144,7 +143,7 @@ fn select_region(region: u8) {
     unsafe { asm!("isb", options(nostack, preserves_flags)) };
 }
 
-impl Registers for Mpu {
+impl RegionRegisters for Mpu {
     #[inline]
     fn count(&self) -> u8 {
         self.count

@@ -6,7 +6,7 @@
 //!
 //! Relies on: [`answers`] before each call. Where nobody answers, the instruction is UNDEFINED.
 
-use crate::arch::aarch64::power::Outcome;
+use crate::base::outcome::Outcome;
 
 pub use lacuna_boot::semihosting_answers as answers;
 

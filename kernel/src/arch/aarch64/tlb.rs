@@ -2,8 +2,8 @@
 
 use core::arch::asm;
 
-use crate::addr::{PAGE_SHIFT, VirtAddr};
-use crate::mmu::{Scope, TlbOps};
+use crate::arch::tlb::{Scope, TlbOps};
+use crate::base::addr::{PAGE_SHIFT, VirtAddr};
 
 /// The TLBs of the machine, for the EL2 regime without VHE (HCR_EL2.E2H = 0), which has no ASIDs.
 ///

@@ -1,8 +1,8 @@
 //! What EL2 controls of EL1: stage 2, traps, identity and counters of a guest on this CPU.
 
-use crate::addr::PhysAddr;
 use crate::arch::aarch64::{controls, el1};
 use crate::arch::controls::{Control, hcr};
+use crate::base::addr::PhysAddr;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
     CNTPCT_EL0, CNTVOFF_EL2, HCR_EL2, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,

@@ -108,8 +108,10 @@ fn controls_that_are_traps_of_one_feature_for_another_need_both() {
 
 #[test]
 fn fine_grained_traps_are_written_where_they_exist_and_nowhere_else() {
-    use Control::{Cnthctl, Cptr, Hdfgrtr, Hdfgrtr2, Hdfgwtr, Hdfgwtr2, Hfgitr, Hfgitr2, Hfgrtr, Hfgrtr2, Hfgwtr};
-    use Control::{Hfgwtr2, Hstr, Mdcr};
+    use Control::{
+        Cnthctl, Cptr, Hdfgrtr, Hdfgrtr2, Hdfgwtr, Hdfgwtr2, Hfgitr, Hfgitr2, Hfgrtr, Hfgrtr2, Hfgwtr, Hfgwtr2, Hstr,
+        Mdcr,
+    };
     let first = [Cptr, Mdcr, Hstr, Cnthctl, Hfgrtr, Hfgwtr, Hfgitr, Hdfgrtr, Hdfgwtr];
     assert_eq!(existing(&with(&[Feature::FineGrained])), first);
     let second = [Hfgrtr2, Hfgwtr2, Hfgitr2, Hdfgrtr2, Hdfgwtr2];

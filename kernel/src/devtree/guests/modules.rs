@@ -2,39 +2,16 @@
 //!
 //! Names that start with `xen,` are those of Xen's binding before it was that of multiboot.
 
-use super::super::facts::{FactsError, Warning};
 use super::super::node::{ranges, text};
 use super::super::owned::{Owned, Owner};
-use super::error::GuestError;
+use super::super::parts::{Module, Role};
+use super::super::refusal::{FactsError, GuestError};
+use super::super::warning::Warning;
 use super::meaning::{self, Meaning};
-use crate::addr::Span;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use fdt::node::{CellSizes, FdtNode};
-
-/// A module of a guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// Path of its node.
-    pub node: String,
-    /// Where it lies, to the byte. Not empty.
-    pub span: Span,
-    /// Its command line, if it has one.
-    pub bootargs: Option<String>,
-}
-
-/// What a module is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The kernel, whose command line is the guest's.
-    Kernel,
-    /// The initial ramdisk.
-    Ramdisk,
-    /// A part to be added to the guest's device tree.
-    DeviceTree,
-}
 
 /// What a module says about its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +40,6 @@ impl Kind {
             }
         }
         is_module.then_some(kind)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kernel => "kernel",
-            Self::Ramdisk => "ramdisk",
-            Self::DeviceTree => "device tree",
-        })
     }
 }
 

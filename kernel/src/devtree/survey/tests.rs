@@ -1,7 +1,7 @@
 //! Against the memory map of the same blob, which is made with a heap.
 
 use super::{BLOCK_BYTES, HEAP_MAX, Survey};
-use crate::addr::{Frames, PhysAddr, Span};
+use crate::base::addr::{Frames, PhysAddr, Span};
 use crate::devtree::tests::{Node, memory, node, root, tokens, with_structure};
 use crate::devtree::{Blob, Owned, Owner};
 use crate::memory_map::{MemoryMap, PhysLimit};

@@ -1,7 +1,7 @@
 //! What the checker refuses, cause by cause, and what it must not refuse.
 
 use super::*;
-use crate::addr::PhysAddr;
+use crate::base::addr::PhysAddr;
 use crate::devtree::{Blob, BlobError, Block, MAX_DEPTH, MAX_SIZE, Oddity, Warning, total_size};
 use std::string::ToString;
 use std::{format, vec};

@@ -1,8 +1,8 @@
 //! `stdout-path`, aliases, and addresses through buses.
 
 use super::*;
+use crate::console::uart::{Access, Flavour, Model, Order, Width};
 use crate::devtree::{Blob, Console, Device, Warning};
-use crate::uart::{Access, Flavour, Model, Order, Width};
 use std::string::ToString;
 
 fn pl011(name: &str, reg: &[u32]) -> Node {

@@ -1,8 +1,9 @@
 //! Memory, reservations and PSCI.
 
 use super::*;
-use crate::addr::PhysAddr;
-use crate::devtree::{Bank, Blob, Conduit, Facts, FactsError, Mapping, Owner, Warning};
+use crate::arch::conduit::Conduit;
+use crate::base::addr::PhysAddr;
+use crate::devtree::{Bank, Blob, Facts, FactsError, Mapping, Owner, Warning};
 use std::string::ToString;
 use std::{format, vec};
 

@@ -1,11 +1,11 @@
 //! The GIC, and the interrupts of the console and of the virtual timer.
 
 use super::*;
-use crate::addr::{PhysAddr, Span};
-use crate::devtree::{Blob, Gic, Interrupt, Trigger};
-use std::format;
+use crate::base::addr::{PhysAddr, Span};
+use crate::base::interrupt::{Interrupt, Trigger};
+use crate::devtree::{Blob, Gic};
 use std::string::ToString;
-use std::vec;
+use std::{format, vec};
 
 /// What the trees below call the GIC.
 const GIC: u32 = 0x8001;

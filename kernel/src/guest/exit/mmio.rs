@@ -7,8 +7,9 @@
 //! encoding for an exception from a Data Abort"). Of an instruction abort, EC 0x20, the address is decoded alike, and that
 //! it was a table walk.
 
-use crate::addr::GuestAddr;
 use crate::arch::syndrome::{Access, Class, Syndrome};
+use crate::base::addr::GuestAddr;
+use crate::guest::device::size::Size;
 
 /// ISV: bits 23:14 describe the instruction. Not for pairs, write-back, atomics, exclusives and vectors.
 const ISV: u64 = 1 << 24;
@@ -35,46 +36,6 @@ const FIPA_MASK: u64 = ((1 << 44) - 1) & !0xf;
 const FIPA_SHIFT: u32 = 8;
 /// The bits that FAR_EL2 has in common with the guest's physical address: the offset in a page of 4 KiB.
 const OFFSET_MASK: u64 = 0xfff;
-
-/// Width of an access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Half,
-    /// 32 bits.
-    Word,
-    /// 64 bits.
-    Double,
-}
-
-impl Size {
-    /// How many bytes, from 1 to 8.
-    pub const fn bytes(self) -> u64 {
-        1 << self as u32
-    }
-
-    /// `value` without the bits that such an access does not transfer.
-    pub const fn truncate(self, value: u64) -> u64 {
-        value & (u64::MAX >> (64 - 8 * self.bytes()))
-    }
-
-    /// Whether `address` is a multiple of this size.
-    pub const fn aligns(self, address: u64) -> bool {
-        address & (self.bytes() - 1) == 0
-    }
-
-    /// From a field SAS.
-    const fn from_sas(sas: u64) -> Self {
-        match sas & 0b11 {
-            0b00 => Self::Byte,
-            0b01 => Self::Half,
-            0b10 => Self::Word,
-            _ => Self::Double,
-        }
-    }
-}
 
 /// A general register as an instruction names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,9 +198,10 @@ impl Abort {
 
 #[cfg(test)]
 mod tests {
-    use super::{Abort, Extension, FaultRegisters, Load, Register, Request, Size, Store, Width};
-    use crate::addr::GuestAddr;
+    use super::{Abort, Extension, FaultRegisters, Load, Register, Request, Store, Width};
     use crate::arch::syndrome::{Access, Class, FaultKind, Syndrome};
+    use crate::base::addr::GuestAddr;
+    use crate::guest::device::size::Size;
     use crate::testing::unless_interpreted;
 
     fn abort(esr: u64) -> Abort {

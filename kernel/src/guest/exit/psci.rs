@@ -10,7 +10,7 @@
 //!
 //! Function IDs and arguments are decoded by the crate `arm-psci` (DEN0022, 5.1; SMCCC's own: DEN0028, 7).
 
-use crate::addr::GuestAddr;
+use crate::base::addr::GuestAddr;
 use crate::guest::exit::speculation::Speculation;
 use arm_psci::{
     AffinityInfo, EntryPoint, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId, MigrateInfoType, Mpidr,
@@ -193,8 +193,10 @@ fn failure(code: ErrorCode) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::{Answer, NOT_SUPPORTED, call};
-    use crate::addr::GuestAddr;
-    use crate::guest::exit::speculation::{Firmware, Mitigations, Speculation, Workaround};
+    use crate::arch::workarounds::{Firmware, Workaround};
+    use crate::base::addr::GuestAddr;
+    use crate::guest::exit::speculation::Speculation;
+    use crate::options::Mitigations;
     use arm_psci::AffinityInfo;
     use proptest::prelude::any;
     use proptest::proptest;

@@ -5,7 +5,7 @@
 //! all the same, and the exceptions come to the vectors for AArch64, since the level below EL2 uses that (DDI 0487,
 //! D1.3.1.5).
 
-use crate::guest::exit::mmio::Size;
+use crate::guest::device::size::Size;
 
 /// SPSR_EL2.M, bit 4: the guest ran AArch32 code, at EL0. The others are laid out differently then (DDI 0487,
 /// "SPSR_EL2").
@@ -122,7 +122,7 @@ const fn holds(condition: u64, flags: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{AARCH32, BIG_ENDIAN_EL0, BIG_ENDIAN_EL1, ByteOrder, behind, is_executed};
-    use crate::guest::exit::mmio::Size;
+    use crate::guest::device::size::Size;
 
     /// SPSR_EL2.M.
     const EL0T: u64 = 0b0000;

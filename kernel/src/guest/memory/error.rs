@@ -1,9 +1,9 @@
 //! Why a guest's memory is not taken, seen or given back.
 
-use crate::addr::{Bytes, GuestAddr, Mfn, Span};
-use crate::frametable::page_info::Owner;
+use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
+use crate::frames::frametable::page_info::Owner;
 use crate::guest::memory::GuestMemory;
-use crate::kernel::HeapShortage;
+use crate::memory::HeapShortage;
 use crate::vmap::VmapError;
 use core::ops::Range;
 

@@ -4,8 +4,8 @@
 //! allocator takes back any block of frames, whatever they were allocated as, and the entries of a block are one piece of
 //! the frametable.
 
-use crate::addr::{Frames, Mfn};
-use crate::page_alloc::MAX_ORDER;
+use crate::base::addr::{Frames, Mfn};
+use crate::frames::page_alloc::MAX_ORDER;
 use core::ops::Range;
 
 /// 2^`order` frames from `first`, which is aligned to their size.
@@ -35,8 +35,8 @@ pub fn block_order(number: u64, left: u64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::{Block, blocks};
-    use crate::addr::{Frames, Mfn};
-    use crate::page_alloc::MAX_ORDER;
+    use crate::base::addr::{Frames, Mfn};
+    use crate::frames::page_alloc::MAX_ORDER;
     use proptest::prelude::proptest;
     use std::vec::Vec;
 

@@ -28,6 +28,7 @@
 //! ([`arch::clean_to_poc`]), and to drop from the instruction cache.
 
 mod error;
+pub mod extent;
 pub mod frames;
 mod source;
 pub mod window;
@@ -35,13 +36,13 @@ pub mod window;
 pub use error::{MemoryError, Unreleased};
 pub use source::Source;
 
-use crate::addr::{GuestAddr, Mfn, PAGE_SHIFT, PAGE_SIZE};
 use crate::arch;
-use crate::frametable::page_info::Owner;
+use crate::base::addr::{GuestAddr, Mfn, PAGE_SHIFT, PAGE_SIZE};
+use crate::frames::frametable::page_info::Owner;
+use crate::frames::page_alloc::MAX_ORDER;
+use crate::guest::memory::extent::Extent;
 use crate::guest::memory::window::Window;
-use crate::guest::stage2::plan::Extent;
-use crate::kernel::Kernel;
-use crate::page_alloc::MAX_ORDER;
+use crate::memory::Kernel;
 use crate::vmap::VmapError;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -117,7 +118,7 @@ impl GuestMemory {
         self.costs
     }
 
-    /// What the guest has, in the order of its banks, for [`Plan`](crate::guest::stage2::Plan).
+    /// What the guest has, in the order of its banks, for [`Plan`](crate::guest::isolation::stage2::Plan).
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }

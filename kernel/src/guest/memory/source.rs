@@ -3,14 +3,13 @@
 //! Frames are added to a list of extents as they are taken, so that at any moment the list is what has to be given back.
 
 use super::error::MemoryError;
-use crate::addr::{Frames, GuestAddr, Mfn, PAGE_SHIFT};
-use crate::frametable::page_info::{Owner, PageInfo};
-use crate::frametable::table::FrameTable;
+use crate::base::addr::{Frames, GuestAddr, Mfn, PAGE_SHIFT};
+use crate::frames::frametable::page_info::{Owner, PageInfo};
+use crate::frames::frametable::table::FrameTable;
+use crate::frames::page_alloc::{MAX_ORDER, PageError};
+use crate::guest::memory::extent::{Extent, Kind};
 use crate::guest::memory::frames::{Block, block_order, blocks};
-use crate::guest::stage2::format::Kind;
-use crate::guest::stage2::plan::Extent;
-use crate::kernel::Kernel;
-use crate::page_alloc::{MAX_ORDER, PageError};
+use crate::memory::Kernel;
 use alloc::vec::Vec;
 use core::ops::Range;
 

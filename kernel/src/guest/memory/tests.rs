@@ -1,9 +1,9 @@
 use super::{GuestMemory, MemoryError, Source};
-use crate::addr::{Frames, GuestAddr, Mfn, PAGE_SIZE};
-use crate::frametable::page_info::Owner;
-use crate::guest::stage2::plan::Extent;
-use crate::guest::stage2::{Config, Plan};
-use crate::kernel::Kernel;
+use crate::base::addr::{Frames, GuestAddr, Mfn, PAGE_SIZE};
+use crate::frames::frametable::page_info::Owner;
+use crate::guest::isolation::stage2::{Config, Plan};
+use crate::guest::memory::extent::Extent;
+use crate::memory::Kernel;
 use crate::testing;
 use core::ops::Range;
 use proptest::prelude::{any, proptest};
@@ -234,7 +234,7 @@ fn a_window_shows_the_guests_pages_in_order_across_extents() {
     let window = memory.window(&kernel, start, 140 * PAGE_SIZE).unwrap();
     let first = window.as_ptr().addr().get() as u64;
     for (page, mfn) in (0..).zip(expected) {
-        let va = crate::addr::VirtAddr::new(first + page * PAGE_SIZE);
+        let va = crate::base::addr::VirtAddr::new(first + page * PAGE_SIZE);
         let (pa, _) = kernel.vmap().translate(va).unwrap();
         assert_eq!(pa.get(), mfn.address().get() + 0x123);
     }

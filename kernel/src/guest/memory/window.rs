@@ -4,10 +4,10 @@
 //! (`crate::testing`). So a window over consecutive frames can be looked into there as well; one over scattered frames is
 //! only mapped.
 
-use crate::addr::{Mfn, PAGE_SIZE, Span};
-use crate::guest::stage2::build::Table;
-use crate::kernel::Kernel;
-use crate::vmap::attributes::Attributes;
+use crate::base::addr::{Mfn, PAGE_SIZE, Span};
+use crate::base::attributes::Attributes;
+use crate::memory::Kernel;
+use crate::mmu::descriptor::Table;
 use crate::vmap::{Mapping, VmapError};
 use core::marker::PhantomData;
 use core::ptr::NonNull;

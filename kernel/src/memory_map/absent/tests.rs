@@ -1,7 +1,7 @@
 //! Against machines of which the tree says too much.
 
 use super::{Absent, Probe, STEP, find, silent_owner};
-use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
+use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Owned, Owner};
 use crate::memory_map::{MapError, MemoryMap, PhysLimit};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};

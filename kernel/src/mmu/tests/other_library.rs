@@ -1,6 +1,7 @@
 //! `aarch64-paging` maps the same ranges, and every translation is compared.
 
-use super::{Attributes, GIB, PAGE_SIZE, PLENTY, any_attributes, around, pa, tables, va};
+use super::{Attributes, GIB, PLENTY, any_attributes, around, pa, tables, va};
+use crate::base::addr::PAGE_SIZE;
 use crate::mmu::descriptor::{Descriptor, Level};
 use crate::testing;
 use aarch64_paging::descriptor::{El23Attributes, PhysicalAddress};

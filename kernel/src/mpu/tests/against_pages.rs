@@ -1,11 +1,11 @@
 //! The table against a map of pages that knows nothing of slots.
 
 use super::{FREE, HEAP, LOCKED, pa, running};
-use crate::addr::{PAGE_SIZE, Span};
+use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::attributes::Attributes;
 use crate::mpu::fake::Fake;
 use crate::mpu::{RegionError, RegionTable};
 use crate::testing;
-use crate::vmap::attributes::Attributes;
 use proptest::prelude::{Strategy, prop_oneof, proptest};
 use std::collections::BTreeSet;
 use std::ops::Range;

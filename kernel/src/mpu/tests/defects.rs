@@ -3,10 +3,11 @@
 //! F15 to F26 are the defects of Xen's table as this project numbers them.
 
 use super::{DATA, FREE, FREE_OF_COST, HEAP, TEXT, cost, pa, pages, refused, running};
-use crate::addr::{PAGE_SIZE, Span};
+use crate::arch::region_trace::Cost;
+use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::attributes::{Access, Attributes, MemoryType};
 use crate::mpu::fake::Fake;
-use crate::mpu::{Cost, Records, RegionError, RegionTable};
-use crate::vmap::attributes::{Access, Attributes, MemoryType};
+use crate::mpu::{Records, RegionError, RegionTable};
 use std::string::ToString;
 
 // F15: a lookup that finds an overlap is not an index.

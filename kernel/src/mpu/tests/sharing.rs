@@ -1,9 +1,10 @@
 //! Regions that share a slot, and part again.
 
 use super::{HEAP, LOCKED, cost, pa, pages, refused, running};
-use crate::addr::{PAGE_SIZE, Span};
-use crate::mpu::{Cost, RegionError};
-use crate::vmap::attributes::{Access, Attributes};
+use crate::arch::region_trace::Cost;
+use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::attributes::{Access, Attributes};
+use crate::mpu::RegionError;
 use std::string::ToString;
 
 #[test]

@@ -1,11 +1,10 @@
 //! The fake notices what it is there to notice.
 
 use super::{DATA, FREE, TEXT, pa, pages};
-use crate::addr::{PAGE_SIZE, Span};
-use crate::mpu::encoding::{Prbar, Prlar};
+use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};
+use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::attributes::{Attributes, MemoryType};
 use crate::mpu::fake::Fake;
-use crate::mpu::{RegionIdx, Registers};
-use crate::vmap::attributes::{Attributes, MemoryType};
 
 const SLOT: RegionIdx = RegionIdx::new(5);
 

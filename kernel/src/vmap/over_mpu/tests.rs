@@ -1,11 +1,11 @@
 //! The same calls as over an MMU, where a mapping is where its frames are.
 
 use super::{Vmap, VmapError};
-use crate::addr::{Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::attributes::Attributes;
 use crate::heap::Heap;
 use crate::mpu::fake::Fake;
 use crate::mpu::{BootRegions, RegionError};
-use crate::vmap::attributes::Attributes;
 use std::string::ToString;
 use std::vec;
 use std::vec::Vec;

@@ -1,7 +1,7 @@
 //! The allocator against a bitmap, and its promises one by one.
 
 use super::{Placement, SpaceError, VaSpace};
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use std::vec::Vec;
 

@@ -1,10 +1,9 @@
 //! The virtual CPU interface of this CPU: its list registers, and what goes with them (IHI 0069, 12.4).
 
 use crate::arch::aarch64::gic;
+use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use crate::arch::syndrome::Access;
-use crate::guest::device::vgic::{
-    CommonRegister, Features, InterfaceControl, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, Running,
-};
+use crate::arch::virtual_interface::{CommonRegister, Features, InterfaceControl, Running};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
     ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2, ICH_LR4_EL2, ICH_LR5_EL2, ICH_LR6_EL2, ICH_LR7_EL2,

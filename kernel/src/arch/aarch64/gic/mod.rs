@@ -6,10 +6,7 @@
 
 pub mod list_registers;
 
-use crate::addr::{PhysAddr, Span};
-use crate::arch::aarch64::el3;
-use crate::devtree::{Gic as Facts, Interrupt, Trigger};
-use crate::vmap::{Vmap, VmapError};
+use crate::base::interrupt::{Interrupt, Trigger};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, MPIDR_EL1, ReadWriteable, Readable};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
@@ -33,53 +30,6 @@ const FIRST_PPI: u32 = 16;
 /// The first interrupt ID that the distributor, not a redistributor, has.
 const FIRST_SPI: u32 = 32;
 
-/// Why the machine has no interrupt controller that guests could do with.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InterruptError {
-    /// Its registers cannot be mapped.
-    #[error("{node} cannot be mapped: {source}")]
-    Unmappable {
-        /// The controller's node.
-        node: alloc::string::String,
-        /// Why.
-        source: VmapError,
-    },
-    /// It is too small to be one.
-    #[error("{node} has {bytes:#x} bytes of distributor, a GICv3 has 64 KiB")]
-    TooSmall {
-        /// The controller's node.
-        node: alloc::string::String,
-        /// The length that its `reg` gives.
-        bytes: u64,
-    },
-    /// No redistributor says that it is this CPU's.
-    #[error("{node} has no redistributor for this CPU, MPIDR {mpidr:#x}")]
-    NoRedistributor {
-        /// The controller's node.
-        node: alloc::string::String,
-        /// The CPU's affinity.
-        mpidr: u64,
-    },
-    /// EL3 was entered by this image, and does not do what its code there does.
-    #[error("interrupts of {node} stay the Secure state's: EL3 answered {answer:#x}")]
-    Secure {
-        /// The controller's node.
-        node: alloc::string::String,
-        /// What EL3 answered.
-        answer: u64,
-    },
-    /// The system registers of the CPU interface cannot be used.
-    #[error("this CPU has no system registers of a GICv3 (ID_AA64PFR0_EL1.GIC, ICC_SRE_EL2.SRE)")]
-    NoSystemRegisters,
-    /// An interrupt that the device tree names does not exist.
-    #[error("interrupt {id} does not exist")]
-    NoSuchInterrupt {
-        /// Its ID.
-        id: u32,
-    },
-}
-
 /// The machine's interrupt controller, seen from this CPU.
 pub struct Gic {
     distributor: GicDistributor<'static>,
@@ -87,39 +37,16 @@ pub struct Gic {
 }
 
 impl Gic {
-    /// Maps the controller and sets it up: every interrupt disabled, in group 1, level-triggered; this CPU listens.
+    /// Sets the controller up: every interrupt disabled, in group 1, level-triggered; this CPU listens.
     ///
-    /// # Errors
+    /// Relies on: [`enable_system_registers`] having returned true; interrupts that the Non-secure state has.
     ///
-    /// [`InterruptError`].
-    pub fn new(vmap: &'static Vmap, facts: &Facts) -> Result<Self, InterruptError> {
-        let node = || facts.node.clone();
-        if facts.distributor.bytes() < size_of::<Gicd>() as u64 {
-            return Err(InterruptError::TooSmall { node: node(), bytes: facts.distributor.bytes() });
-        }
-        enable_system_registers()?;
-        let map = |span: &Span| {
-            let mapped = vmap.ioremap_for_good(span.start, span.bytes());
-            mapped.map_err(|source| InterruptError::Unmappable { node: node(), source })
-        };
-        let registers = map(&facts.distributor)?.cast::<Gicd>();
-        // SAFETY: the device tree says that there is a GICv3 distributor, it was just mapped as device memory for good, and
-        // this is called once: nobody else drives it.
-        let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(registers) });
-        let mpidr = MPIDR_EL1.get() & AFFINITY;
-        let mut own = None;
-        for region in &facts.redistributors {
-            let found = find(map(region)?, region.bytes(), facts.stride, mpidr);
-            own = own
-                .or(found.map(|(offset, redistributor)| (PhysAddr::new(region.start.get() + offset), redistributor)));
-        }
-        let Some((address, mut redistributor)) = own else {
-            return Err(InterruptError::NoRedistributor { node: node(), mpidr });
-        };
-        if el3::is_ours() {
-            el3::give_interrupts(facts.distributor.start, address)
-                .map_err(|answer| InterruptError::Secure { node: node(), answer })?;
-        }
+    /// # Safety
+    ///
+    /// `distributor` must be that of a GICv3, mapped as device memory for good, which nobody else drives.
+    pub unsafe fn set_up(distributor: NonNull<Gicd>, mut redistributor: GicRedistributor<'static>) -> Self {
+        // SAFETY: the caller vouches for the registers.
+        let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(distributor) });
         // It is awake already if firmware has used it, which is no error.
         let _ = redistributor.mark_core_awake();
         // Settings may change only while an interrupt is disabled (IHI 0069, 12.9 "GICD_ICFGR").
@@ -130,20 +57,15 @@ impl Gic {
         split_end_of_interrupt();
         GicCpuInterface::enable_group1(true);
         barrier::isb(barrier::SY);
-        Ok(Self { distributor, redistributor })
+        Self { distributor, redistributor }
     }
 
-    /// Has `interrupt` come to this CPU.
+    /// Routes `interrupt` to this CPU and enables it.
     ///
     /// # Errors
     ///
-    /// [`InterruptError::NoSuchInterrupt`].
-    pub fn enable(&mut self, interrupt: Interrupt) -> Result<(), InterruptError> {
-        let id = interrupt.id;
-        self.configure(interrupt).map_err(|_| InterruptError::NoSuchInterrupt { id })
-    }
-
-    fn configure(&mut self, interrupt: Interrupt) -> Result<(), GicError> {
+    /// [`GicError`] if there is no such interrupt.
+    pub fn enable(&mut self, interrupt: Interrupt) -> Result<(), GicError> {
         let trigger = match interrupt.trigger {
             Trigger::Edge => arm_gic::Trigger::Edge,
             Trigger::Level => arm_gic::Trigger::Level,
@@ -158,21 +80,29 @@ impl Gic {
         }
         let id = IntId::spi(interrupt.id - FIRST_SPI);
         self.distributor.set_trigger(id, trigger)?;
-        self.distributor.set_routing(id, Some(MPIDR_EL1.get() & AFFINITY))?;
+        self.distributor.set_routing(id, Some(affinity()))?;
         self.distributor.enable_interrupt(id, true)
     }
 }
 
 /// The redistributor of the CPU `mpidr` in a region of `bytes`, and its offset, if it is there. From one to the next it is
 /// `stride` bytes, or as many as each says that it has: those with virtual LPIs have two frames more (IHI 0069, 12.10).
-fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Option<(u64, GicRedistributor<'static>)> {
+///
+/// # Safety
+///
+/// The region must hold redistributors, be mapped as device memory for good, and be driven by nobody else.
+pub unsafe fn find_redistributor(
+    region: NonNull<u8>,
+    bytes: u64,
+    stride: Option<u64>,
+    mpidr: u64,
+) -> Option<(u64, GicRedistributor<'static>)> {
     const FRAMES: u64 = size_of::<GicrSgi>() as u64;
     let mut offset = 0;
     while offset + FRAMES <= bytes {
         // SAFETY: so many bytes are mapped from there on.
         let registers = unsafe { region.add(offset as usize) }.cast::<GicrSgi>();
-        // SAFETY: the region is mapped for good, and the device tree says that it holds redistributors; nobody else drives
-        // this one, and no other pointer to it is left from the last time round.
+        // SAFETY: the caller vouches for the region; no other pointer to this redistributor is left from the last time round.
         let redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
         let about = redistributor.typer();
         if about.core_mpidr() == mpidr {
@@ -186,15 +116,21 @@ fn find(region: NonNull<u8>, bytes: u64, stride: Option<u64>, mpidr: u64) -> Opt
     None
 }
 
-/// Turns the system registers of the CPU interface on, for EL2 and for guests.
-fn enable_system_registers() -> Result<(), InterruptError> {
+/// Turns the system registers of the CPU interface on, for EL2 and for guests. Whether that can be done.
+#[must_use]
+pub fn enable_system_registers() -> bool {
     // ID_AA64PFR0_EL1.GIC, bits 27:24: without them, touching one is undefined, whatever the device tree says.
     if ID_AA64PFR0_EL1.get() >> 24 & 0xf == 0 {
-        return Err(InterruptError::NoSystemRegisters);
+        return false;
     }
     ICC_SRE_EL2.modify(ICC_SRE_EL2::SRE::SET + ICC_SRE_EL2::ENABLE::SET);
     barrier::isb(barrier::SY);
-    if ICC_SRE_EL2.is_set(ICC_SRE_EL2::SRE) { Ok(()) } else { Err(InterruptError::NoSystemRegisters) }
+    ICC_SRE_EL2.is_set(ICC_SRE_EL2::SRE)
+}
+
+/// The affinity of this CPU: MPIDR_EL1 without its flags.
+pub fn affinity() -> u64 {
+    MPIDR_EL1.get() & AFFINITY
 }
 
 /// Sets ICC_CTLR_EL1.EOImode, bit 1: the end of an interrupt drops its priority and no more.

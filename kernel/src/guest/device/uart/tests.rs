@@ -1,7 +1,8 @@
-use super::{CR, DR, FBRD, FR, IBRD, ICR, IFLS, ILPR, IMSC, LCR_H, MIS, RIS};
-use super::{Full, ID_VALUES, Interrupt, Line, Rejected, Uart};
-use super::{RT, RX, TX};
-use crate::guest::exit::mmio::Size;
+use super::{
+    CR, DR, FBRD, FR, Full, IBRD, ICR, ID_VALUES, IFLS, ILPR, IMSC, Interrupt, LCR_H, Line, MIS, RIS, RT, RX, Rejected,
+    TX, Uart,
+};
+use crate::guest::device::size::Size;
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use std::collections::VecDeque;

@@ -5,7 +5,7 @@
 //! writes (IHI 0069, 12.1 "The GIC memory-mapped register interfaces").
 
 use super::Kick;
-pub use crate::guest::exit::mmio::Size;
+pub use crate::guest::device::size::Size;
 use core::fmt;
 
 /// An access of a guest.

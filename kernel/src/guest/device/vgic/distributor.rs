@@ -4,11 +4,12 @@
 //! Affinity routing is always on, so SGIs and PPIs are the redistributors' alone. Interrupts begin in group 1, as they look
 //! to a guest that was written for the Non-secure state and never sets a group.
 
-use super::access::{Access, Answer, Frame, Rejected, Size, Sizes};
+use super::access::{Access, Answer, Frame, Rejected, Sizes};
 use super::affinity::Affinity;
-use super::list_register::ListRegisters;
 use super::registers::{self, CtlrGroups, Kind};
 use super::{BANK, Kick, Vgic};
+use crate::arch::list_register::ListRegisters;
+use crate::guest::device::size::Size;
 
 /// The bytes of the distributor's registers.
 pub const DISTRIBUTOR_BYTES: u64 = 0x1_0000;

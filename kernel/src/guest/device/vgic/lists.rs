@@ -4,8 +4,8 @@
 //! registers of the CPU are read back and filled anew with the best of what there is: [`Vgic::refill`].
 
 use super::bank::{Waiting, ones};
-use super::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 use super::{Kick, Vgic};
+use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 
 impl Vgic {
     /// Those of a bank that may be pending in a list register.

@@ -23,9 +23,7 @@ mod access;
 mod affinity;
 mod bank;
 mod distributor;
-mod interface;
 mod kick;
-mod list_register;
 mod lists;
 mod ranking;
 mod redistributor;
@@ -36,19 +34,20 @@ mod sgi;
 #[cfg(any(test, fuzzing))]
 mod tests;
 
-pub use access::{Access, Answer, Frame, Rejected, Size, Sizes};
+pub use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
+pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
+pub use crate::guest::device::size::Size;
+pub use access::{Access, Answer, Frame, Rejected, Sizes};
 pub use affinity::Affinity;
 pub use distributor::DISTRIBUTOR_BYTES;
-pub use interface::{CommonRegister, Features, InterfaceControl, Running};
 pub use kick::Kick;
-pub use list_register::{End, Group, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 pub use redistributor::REDISTRIBUTOR_BYTES;
 pub use report::Snapshot;
 pub use sgi::SgiRegister;
 #[cfg(fuzzing)]
 pub use tests::against_model::fuzz;
 
-use crate::devtree::MAX_SPIS;
+use crate::base::interrupt::MAX_SPIS;
 use alloc::vec::Vec;
 use bank::Bank;
 use registers::CtlrGroups;

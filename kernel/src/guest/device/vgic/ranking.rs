@@ -1,6 +1,6 @@
 //! The few best of many interrupts.
 
-use super::list_register::MAX_LIST_REGISTERS;
+use crate::arch::list_register::MAX_LIST_REGISTERS;
 use arrayvec::ArrayVec;
 
 /// Whether an interrupt competes with the others of its kind.

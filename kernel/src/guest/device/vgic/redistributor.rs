@@ -8,8 +8,8 @@ use super::Vgic;
 use super::access::{Access, Answer, Frame, Rejected, Sizes};
 use super::affinity::Affinity;
 use super::distributor::{IDS, IIDR, half, id_register};
-use super::list_register::ListRegisters;
 use super::registers::{self, Kind};
+use crate::arch::list_register::ListRegisters;
 
 /// The bytes of one of the two frames.
 const FRAME: u64 = 0x1_0000;

@@ -8,11 +8,11 @@
 //! that the guest still runs at.
 
 use super::bank::{Waiting, ones};
-use super::interface::InterfaceControl;
-use super::list_register::{Group, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use super::lists::count;
 use super::ranking::{Best, Class, Rank};
 use super::{Kick, Vgic};
+use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
+use crate::arch::virtual_interface::{Group, InterfaceControl};
 
 impl Vgic {
     /// Reads all list registers back.

@@ -1,9 +1,10 @@
 //! The registers that distributor and redistributors have alike: those with a field for each interrupt.
 
-use super::access::{Access, Answer, Size, Sizes};
+use super::access::{Access, Answer, Sizes};
 use super::bank::{Bank, SGIS, ones};
-use super::list_register::ListRegisters;
 use super::{BANK, Kick, SPECIAL, Vgic};
+use crate::arch::list_register::ListRegisters;
+use crate::guest::device::size::Size;
 use core::ops::Range;
 
 /// The groups that GICD_CTLR enables.

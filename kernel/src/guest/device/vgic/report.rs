@@ -1,8 +1,9 @@
 //! What a person may want to know of a guest's interrupts.
 
 use super::bank::ones;
-use super::list_register::{Group, ListRegisters, State};
 use super::{Affinity, Vgic};
+use crate::arch::list_register::{ListRegisters, State};
+use crate::arch::virtual_interface::Group;
 use core::fmt;
 
 /// An interrupt at some moment.

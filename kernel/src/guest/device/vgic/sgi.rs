@@ -3,8 +3,9 @@
 //! In GICv3 an SGI has no source: it is pending or not, and sending it twice before it is taken sends it once.
 
 use super::affinity::CLUSTER;
-use super::list_register::{Group, ListRegisters};
 use super::{Kick, MAX_CPUS, Vgic};
+use crate::arch::list_register::ListRegisters;
+use crate::arch::virtual_interface::Group;
 
 /// The register that the guest wrote.
 ///

@@ -1,5 +1,7 @@
-use super::{AtExit, Firmware, Mitigations, Speculation, WORKAROUND_1, WORKAROUND_2, WORKAROUND_3, Workaround};
-use crate::guest::exit::system_register::IdRegister;
+use super::{AtExit, Speculation};
+use crate::arch::id_register::IdRegister;
+use crate::arch::workarounds::{Firmware, WORKAROUND_1, WORKAROUND_2, WORKAROUND_3, Workaround};
+use crate::options::Mitigations;
 use core::num::NonZeroU32;
 use proptest::prelude::any;
 use proptest::{prop_assert, prop_assert_eq, proptest};

@@ -1,7 +1,7 @@
 //! Places by example and against an exhaustive search.
 
 use super::{Needs, Placement, PlacementError, TREE_BYTES};
-use crate::addr::GuestAddr;
+use crate::base::addr::GuestAddr;
 use core::ops::Range;
 use proptest::prelude::{Strategy, prop, prop_oneof, proptest};
 use std::string::{String, ToString};

@@ -12,9 +12,8 @@
 //! Not in it: a seed for the guest's address space randomisation (`kaslr-seed`, `rng-seed`), for which there is no source of
 //! random numbers; and reserved memory, of which a guest has none.
 
-use crate::addr::GuestAddr;
-use crate::devtree::GuestUart;
-use crate::devtree::{Blob, BlobError, MAX_SIZE};
+use crate::base::addr::GuestAddr;
+use crate::devtree::{Blob, BlobError, GuestUart, MAX_SIZE};
 use crate::guest::layout::MAX_VCPUS;
 use alloc::string::String;
 use alloc::vec::Vec;

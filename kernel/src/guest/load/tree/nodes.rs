@@ -3,7 +3,7 @@
 //! Addresses, sizes and interrupts come from [`layout`]. Nothing here decides anything.
 
 use super::node;
-use crate::addr::GuestAddr;
+use crate::base::addr::GuestAddr;
 use crate::devtree::GuestUart;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::layout::{

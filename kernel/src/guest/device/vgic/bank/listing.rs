@@ -1,7 +1,8 @@
 //! What a list register is given of an interrupt, and what comes back.
 
-use super::super::list_register::{End, Group, ListRegister, State};
 use super::Bank;
+use crate::arch::list_register::{End, ListRegister, State};
+use crate::arch::virtual_interface::Group;
 
 /// Whether others that are pending wait for a list register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

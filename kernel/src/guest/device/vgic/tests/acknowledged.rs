@@ -1,9 +1,9 @@
 //! Interrupts that the guest has acknowledged, and what it changes before it ends them.
 
-use super::super::list_register::State;
-use super::super::{Group, Maintenance};
 use super::fake::EoiMode;
 use super::{One, bit, guest};
+use crate::arch::list_register::{Maintenance, State};
+use crate::arch::virtual_interface::Group;
 
 const TIMER: u32 = 27;
 const IDS: [u32; 6] = [34, 35, 36, 37, 38, 39];

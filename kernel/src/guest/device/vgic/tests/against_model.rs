@@ -1,12 +1,15 @@
 //! The vGIC with its list registers does what a GIC without them would, whatever the guest, its devices and its vCPUs do.
 
-use super::super::{Access, Group, Kick, Line, Maintenance, SgiRegister, Shape, Size, Vgic};
+use super::super::{Access, Kick, Line, SgiRegister, Shape, Vgic};
 use super::fake::{EoiMode, Fake};
 use super::model::{Interrupt, Model};
 use super::steps::{CPUS, FORWARDED, IDS, LINES, Manner, Step, What};
 #[cfg(fuzzing)]
 use super::{Frame, access};
 use super::{bit, read, register, write};
+use crate::arch::list_register::Maintenance;
+use crate::arch::virtual_interface::Group;
+use crate::guest::device::size::Size;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 

@@ -2,8 +2,8 @@
 //!
 //! It panics at a list register that the architecture forbids.
 
-use super::super::list_register::{End, State};
-use super::super::{Group, InterfaceControl, ListRegister, ListRegisters, Maintenance, Running};
+use crate::arch::list_register::{End, ListRegister, ListRegisters, Maintenance, State};
+use crate::arch::virtual_interface::{Group, InterfaceControl, Running};
 use std::vec;
 use std::vec::Vec;
 

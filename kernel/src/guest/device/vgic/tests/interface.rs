@@ -1,6 +1,6 @@
 //! Registers of the virtual CPU interface as values.
 
-use super::super::{CommonRegister, Features, Group, InterfaceControl, Running};
+use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
 use proptest::prelude::*;
 
 /// ICH_VTR_EL2 of QEMU: 4 list registers, 5 bits of priority and preemption, 16 bits of INTID, A3V, TDS.

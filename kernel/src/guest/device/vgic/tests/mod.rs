@@ -21,8 +21,9 @@ mod steps;
 #[cfg(test)]
 mod two_cpus;
 
-use super::list_register::State;
-use super::{Access, Answer, Frame, Kick, ListRegister, Rejected, Shape, Size, Vgic};
+use super::{Access, Answer, Frame, Kick, Rejected, Shape, Vgic};
+use crate::arch::list_register::{ListRegister, State};
+use crate::guest::device::size::Size;
 use fake::{EoiMode, Fake};
 
 /// The bit of `id` in a register with a bit for each interrupt.

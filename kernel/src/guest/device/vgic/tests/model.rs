@@ -1,6 +1,7 @@
 //! What a GIC is: slow and obvious, one record for each interrupt, without list registers.
 
-use super::super::{Group, Line};
+use super::super::Line;
+use crate::arch::virtual_interface::Group;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;

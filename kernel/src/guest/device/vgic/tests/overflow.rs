@@ -1,9 +1,8 @@
 //! More interrupts than list registers.
 
-use super::super::Maintenance;
-use super::super::list_register::State;
 use super::fake::EoiMode;
 use super::guest;
+use crate::arch::list_register::{Maintenance, State};
 
 const IDS: [u32; 6] = [34, 35, 36, 37, 38, 39];
 

@@ -1,7 +1,7 @@
 //! Interrupts with a physical one: each is deactivated once, by whoever ends it.
 
-use super::super::list_register::{End, State};
 use super::{bit, guest};
+use crate::arch::list_register::{End, State};
 
 /// The PPI of the virtual timer, and the one it is for the guest.
 const PHYSICAL: u32 = 27;

@@ -1,8 +1,9 @@
 //! What the guest reads, and what it may not do.
 
-use super::super::{Access, Answer, Frame, Rejected, Shape, Size, Vgic};
+use super::super::{Access, Answer, Frame, Rejected, Shape, Vgic};
 use super::fake::{EoiMode, Fake};
 use super::{access, bit, guest};
+use crate::guest::device::size::Size;
 use proptest::prelude::*;
 
 /// What an aligned load of `size` at `offset` of `frame` reads in a vGIC for two vCPUs and 64 SPIs after reset.

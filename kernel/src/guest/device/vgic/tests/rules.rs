@@ -1,9 +1,12 @@
 //! The rules for one interrupt of one vCPU, apart from physical ones.
 
-use super::super::list_register::{End, State};
-use super::super::{Access, Frame, Group, Line, MAX_SPIS, Maintenance, SgiRegister, Shape, Size, Vgic};
+use super::super::{Access, Frame, Line, SgiRegister, Shape, Vgic};
 use super::fake::{EoiMode, Fake};
 use super::{One, bit, guest};
+use crate::arch::list_register::{End, Maintenance, State};
+use crate::arch::virtual_interface::Group;
+use crate::base::interrupt::MAX_SPIS;
+use crate::guest::device::size::Size;
 
 /// An SPI, and another.
 const SPI: u32 = 33;

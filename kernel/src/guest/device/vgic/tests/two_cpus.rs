@@ -1,8 +1,9 @@
 //! A guest with more than one vCPU, and what they owe each other.
 
-use super::super::{Affinity, Kick, MAX_CPUS, MAX_SPIS, SgiRegister, Shape, ShapeError, Vgic};
+use super::super::{Affinity, Kick, MAX_CPUS, SgiRegister, Shape, ShapeError, Vgic};
 use super::fake::{EoiMode, Fake};
 use super::{bit, read, write};
+use crate::base::interrupt::MAX_SPIS;
 use std::vec::Vec;
 
 const SPI: u32 = 40;

@@ -3,18 +3,16 @@
 mod given;
 
 use super::{GuestTree, TreeError};
-use crate::addr::GuestAddr;
-use crate::devtree::GuestUart;
-use crate::devtree::{Blob, Device};
+use crate::base::addr::GuestAddr;
+use crate::devtree::{Blob, Device, GuestUart};
 use crate::guest::layout::banks;
 use core::ops::Range;
 use fdt::node::FdtNode;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
-use std::format;
 use std::string::{String, ToString};
-use std::vec;
 use std::vec::Vec;
+use std::{format, vec};
 
 /// Everything in a tree: the value of each property, by the path of its node.
 type Contents = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
@@ -184,7 +182,7 @@ fn the_hypervisors_own_reader_understands_the_tree() {
     assert_eq!((facts.banks[0].start.get(), facts.banks[0].size), (0x4000_0000, 0x1000_0000));
     let Device::Memory { registers, .. } = facts.console.unwrap().device else { panic!("the console is a PL011") };
     assert_eq!(registers.start.get(), 0x2200_0000);
-    assert_eq!(facts.psci, Some(crate::devtree::Conduit::Hvc));
+    assert_eq!(facts.psci, Some(crate::arch::conduit::Conduit::Hvc));
     assert_eq!((facts.bootargs, facts.warnings), (Some("quiet"), vec![]));
 }
 

@@ -1,0 +1,162 @@
+//! What a device tree describes, as data: no part of it is checked against another.
+
+use crate::base::addr::{PhysAddr, Span};
+use crate::base::interrupt::Interrupt;
+use crate::console::uart::{Access, Model};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One range of a memory node, as it stands there: nothing about its end is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bank {
+    /// Path of the memory node, or whatever else names the bank in a message.
+    pub node: String,
+    /// First byte.
+    pub start: PhysAddr,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// Where to print, and perhaps to read what is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Path of the UART's node as `stdout-path` or its alias gives it.
+    pub node: String,
+    /// What it is.
+    pub device: Device,
+    /// The UART's interrupt, if the tree says where it goes and there is a GIC.
+    pub interrupt: Option<Interrupt>,
+}
+
+/// The device of a console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// A UART with registers in memory.
+    Memory {
+        /// Which driver it takes.
+        model: Model,
+        /// The registers, as the CPU sees them.
+        registers: Span,
+        /// How they are accessed.
+        access: Access,
+    },
+    /// The debug communications channel of the CPU, which has no registers in memory.
+    DebugChannel,
+}
+
+/// A GICv3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gic {
+    /// Path of its node.
+    pub node: String,
+    /// Registers of the distributor, as the CPU sees them: whole frames of 64 KiB.
+    pub distributor: Span,
+    /// Where redistributors stand one behind the other, as the CPU sees it: at least one range, and room for one in
+    /// each.
+    pub redistributors: Vec<Span>,
+    /// Bytes from one redistributor to the next, if they are not packed: a multiple of 64 KiB, at least 128 KiB.
+    pub stride: Option<u64>,
+    /// Interrupt by which the virtual interface asks for the hypervisor. Private to each CPU.
+    pub maintenance: Option<Interrupt>,
+}
+
+/// A guest as the device tree describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// Path of its node.
+    pub node: String,
+    /// Name of its node.
+    pub name: String,
+    /// How many virtual CPUs it has: 1.
+    pub cpus: u32,
+    /// Its RAM in bytes: whole pages, not 0.
+    pub memory: u64,
+    /// The UART that is emulated for it.
+    pub uart: GuestUart,
+    /// How many shared interrupts it asks for, at most 988.
+    pub spis: Option<u32>,
+    /// Where its RAM comes from.
+    pub backing: Backing,
+    /// What an access to nothing does.
+    pub unmapped: Unmapped,
+    /// Its kernel, with its command line.
+    pub kernel: Module,
+    /// Its initial ramdisk.
+    pub ramdisk: Option<Module>,
+    /// What is to be added to its device tree.
+    pub device_tree: Option<Module>,
+}
+
+/// The UART that is emulated for a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestUart {
+    /// None.
+    None,
+    /// `vpl011`: a PL011 as far as an SBSA UART is one.
+    Pl011,
+}
+
+/// Where a guest's RAM comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// From free RAM.
+    Allocated,
+    /// `xen,static-mem`: from memory of its own.
+    Static {
+        /// Host memory: whole pages, none empty, as many as the guest's RAM has, in the order of the tree.
+        ranges: Vec<Span>,
+        /// Where the guest finds it.
+        placement: Placement,
+    },
+}
+
+/// Where a guest finds its RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// At the addresses that all guests have.
+    Usual,
+    /// `direct-map`: at the host's addresses.
+    Direct,
+}
+
+/// `trap-unmapped-accesses`: what a guest's access to an address without anything does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// It ends in an abort.
+    Trap,
+    /// A read gives all ones, a write is lost.
+    ReadAsOnes,
+}
+
+/// A module of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Path of its node.
+    pub node: String,
+    /// Where it lies, to the byte. Not empty.
+    pub span: Span,
+    /// Its command line, if it has one.
+    pub bootargs: Option<String>,
+}
+
+/// What a module is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The kernel, whose command line is the guest's.
+    Kernel,
+    /// The initial ramdisk.
+    Ramdisk,
+    /// A part to be added to the guest's device tree.
+    DeviceTree,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kernel => "kernel",
+            Self::Ramdisk => "ramdisk",
+            Self::DeviceTree => "device tree",
+        })
+    }
+}

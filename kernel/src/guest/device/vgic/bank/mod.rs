@@ -1,0 +1,255 @@
+//! The state of 32 interrupts, as far as it is not in a list register.
+//!
+//! A word has a bit for each interrupt, so that a register of the guest is a word, and what can be delivered is a few
+//! operations on words. State *moves*: what a list register is given of an interrupt leaves the bank, and what comes back
+//! is merged with what happened meanwhile. So another CPU can make an interrupt pending that is listed elsewhere, and
+//! neither is lost; if it takes something away, it leaves a note for the one that will read the list register.
+
+mod listing;
+
+pub(super) use listing::Waiting;
+
+use super::Line;
+use super::affinity::Affinity;
+use crate::arch::virtual_interface::Group;
+
+const INTERRUPTS: usize = super::BANK as usize;
+
+/// INTIDs 0 to 15, which are edge-triggered.
+pub(super) const SGIS: u32 = 0xffff;
+
+/// 32 interrupts. An SPI has a target that the guest chooses; an SGI or PPI has its vCPU.
+#[derive(Clone, Debug)]
+pub(super) struct Bank {
+    pub(super) enabled: u32,
+    /// In group 1.
+    pub(super) group: u32,
+    /// Edge-triggered.
+    pub(super) edge: u32,
+    /// The level of the device's line.
+    line: u32,
+    /// Pending by an edge or by software.
+    latched: u32,
+    active: u32,
+    /// Active because the guest acknowledged them, not because it wrote to a register; of those, the ones in group 1 then.
+    acknowledged: u32,
+    acknowledged_group: u32,
+    /// In a list register of their holder.
+    resident: u32,
+    /// Of those, the ones that took their latch, or their being active, along.
+    lent_latch: u32,
+    lent_active: u32,
+    /// Of those, the ones that must not bring it back.
+    forget_pending: u32,
+    forget_active: u32,
+    /// With an active physical interrupt.
+    linked: u32,
+    /// Of those, the ones that are still resident with the link they had before, which has ended.
+    relinked: u32,
+    /// Whose physical interrupt is to be deactivated by the vCPU that the bank belongs to.
+    to_release: u32,
+    pub(super) priority: [u8; INTERRUPTS],
+    /// The priority with which an interrupt was acknowledged.
+    acknowledged_priority: [u8; INTERRUPTS],
+    physical: [u32; INTERRUPTS],
+    affinity: [Affinity; INTERRUPTS],
+    /// The vCPU of that affinity.
+    target: [Option<u8>; INTERRUPTS],
+    /// The vCPU that has it listed, or for which it is active.
+    holder: [u8; INTERRUPTS],
+    /// The list register of those that are resident.
+    slot: [u8; INTERRUPTS],
+}
+
+impl Bank {
+    /// SGIs and PPIs of `cpu`.
+    pub(super) fn private(cpu: usize) -> Self {
+        let mut bank = Self { edge: SGIS, ..Self::shared() };
+        bank.holder.fill(cpu as u8);
+        for n in 0..super::BANK {
+            bank.set_route(n, Affinity::of(cpu), cpu + 1);
+        }
+        bank
+    }
+
+    /// SPIs, for vCPU 0 until the guest says otherwise.
+    pub(super) fn shared() -> Self {
+        Self {
+            enabled: 0,
+            group: u32::MAX,
+            edge: 0,
+            line: 0,
+            latched: 0,
+            active: 0,
+            acknowledged: 0,
+            acknowledged_group: 0,
+            resident: 0,
+            lent_latch: 0,
+            lent_active: 0,
+            forget_pending: 0,
+            forget_active: 0,
+            linked: 0,
+            relinked: 0,
+            to_release: 0,
+            priority: [0; INTERRUPTS],
+            acknowledged_priority: [0; INTERRUPTS],
+            physical: [0; INTERRUPTS],
+            affinity: [Affinity::of(0); INTERRUPTS],
+            target: [Some(0); INTERRUPTS],
+            holder: [0; INTERRUPTS],
+            slot: [0; INTERRUPTS],
+        }
+    }
+
+    /// Takes what the guest configures from `fresh`, and makes nothing pending or active. Lines stay, and so do links, which
+    /// are to be released.
+    pub(super) fn reset(&mut self, fresh: &Self) {
+        (self.enabled, self.group, self.edge) = (fresh.enabled, fresh.group, fresh.edge);
+        (self.priority, self.affinity, self.target) = (fresh.priority, fresh.affinity, fresh.target);
+        self.clear_pending(u32::MAX);
+        self.clear_active(u32::MAX);
+    }
+
+    /// Sets the line of `n`; whether that changes anything.
+    pub(super) fn set_line(&mut self, n: u32, line: Line) -> bool {
+        let bit = 1 << n;
+        let old = self.line;
+        match line {
+            Line::Low => self.line &= !bit,
+            Line::High => self.line |= bit,
+        }
+        let rose = self.line & !old;
+        self.latched |= rose & self.edge;
+        self.line != old
+    }
+
+    /// Makes `n` pending for `physical`. Gives back the physical interrupt that it was pending or active for before, if
+    /// that is another.
+    pub(super) fn link(&mut self, n: u32, physical: u32) -> Option<u32> {
+        let other = self.is_linked(n).then_some(self.physical[n as usize]).filter(|other| *other != physical);
+        self.linked |= 1 << n;
+        self.relinked |= self.resident & 1 << n;
+        self.latched |= 1 << n;
+        self.physical[n as usize] = physical;
+        other
+    }
+
+    pub(super) fn set_pending(&mut self, bits: u32) {
+        self.latched |= bits;
+    }
+
+    pub(super) fn clear_pending(&mut self, bits: u32) {
+        self.latched &= !bits;
+        self.forget_pending |= bits & self.resident;
+    }
+
+    /// Makes interrupts active for their targets; for `cpu` if they have none.
+    pub(super) fn set_active(&mut self, bits: u32, cpu: usize) {
+        for n in ones(bits & !self.active & !self.resident) {
+            self.holder[n as usize] = self.target[n as usize].unwrap_or(cpu as u8);
+        }
+        self.active |= bits;
+    }
+
+    pub(super) fn clear_active(&mut self, bits: u32) {
+        self.active &= !bits;
+        self.acknowledged &= !bits;
+        self.forget_active |= bits & self.resident;
+    }
+
+    /// Sends `n` to `affinity`, which is one of the first `cpus` vCPUs' or nobody's.
+    pub(super) fn set_route(&mut self, n: u32, affinity: Affinity, cpus: usize) {
+        self.affinity[n as usize] = affinity;
+        self.target[n as usize] = affinity.cpu().filter(|cpu| *cpu < cpus).map(|cpu| cpu as u8);
+    }
+
+    pub(super) fn route(&self, n: u32) -> Affinity {
+        self.affinity[n as usize]
+    }
+
+    /// Those that are pending, apart from what list registers took along.
+    pub(super) fn pending(&self) -> u32 {
+        self.latched | self.line & !self.edge
+    }
+
+    /// Those that are active, apart from what list registers took along.
+    pub(super) fn active(&self) -> u32 {
+        self.active
+    }
+
+    /// Those that are active by an acknowledgement, apart from what list registers have seen since.
+    pub(super) fn acknowledged(&self) -> u32 {
+        self.acknowledged & self.active
+    }
+
+    /// The priority and the group of `n` for the guest's CPU interface: those that it was acknowledged with as long as it is
+    /// active, since the interface matches the end of an interrupt by them; else those that the guest has set.
+    pub(super) fn rank(&self, n: u32) -> (u8, Group) {
+        let (bit, at) = (1 << n, n as usize);
+        if self.acknowledged() & bit != 0 {
+            (self.acknowledged_priority[at], Group::of(self.acknowledged_group, bit))
+        } else {
+            (self.priority[at], Group::of(self.group, bit))
+        }
+    }
+
+    /// Those that are in a list register.
+    pub(super) fn resident(&self) -> u32 {
+        self.resident
+    }
+
+    /// Those that have anything besides what the guest configured.
+    pub(super) fn busy(&self) -> u32 {
+        self.pending() | self.active | self.resident
+    }
+
+    pub(super) fn is_linked(&self, n: u32) -> bool {
+        self.linked & 1 << n != 0
+    }
+
+    pub(super) fn is_resident(&self, n: u32) -> bool {
+        self.resident & 1 << n != 0
+    }
+
+    /// The vCPU whose list registers `n` is for: that which has it, or else its target, if there is one.
+    pub(super) fn owner(&self, n: u32) -> Option<usize> {
+        let held = (self.active | self.resident) & 1 << n != 0;
+        if held { Some(self.holder[n as usize].into()) } else { self.target[n as usize].map(usize::from) }
+    }
+
+    /// The list register of `n`, which is resident.
+    pub(super) fn slot(&self, n: u32) -> usize {
+        self.slot[n as usize].into()
+    }
+
+    /// Ends the links of those in `bits` that are neither pending nor active any more, and says which they were.
+    pub(super) fn unlink(&mut self, bits: u32) -> u32 {
+        let idle = bits & self.linked & !self.busy();
+        self.linked &= !idle;
+        idle
+    }
+
+    pub(super) fn physical(&self, n: u32) -> u32 {
+        self.physical[n as usize]
+    }
+
+    /// Leaves it to the vCPU of this bank to deactivate the physical interrupts of `bits`.
+    pub(super) fn release_later(&mut self, bits: u32) {
+        self.to_release |= bits;
+    }
+
+    /// The interrupts that were left by [`release_later`](Self::release_later).
+    pub(super) fn take_releases(&mut self) -> u32 {
+        core::mem::take(&mut self.to_release)
+    }
+}
+
+/// The numbers of the bits that are set in `word`.
+pub(super) fn ones(word: u32) -> impl Iterator<Item = u32> {
+    let mut left = word;
+    core::iter::from_fn(move || {
+        let bit = left.trailing_zeros();
+        left &= left.wrapping_sub(1);
+        (bit < u32::BITS).then_some(bit)
+    })
+}

@@ -1,0 +1,173 @@
+//! Accesses of a guest to its devices.
+//!
+//! Stage 2 maps none of them, so each ends in a data abort, which says what was to be loaded or stored. Those that only ask
+//! what there is are on the shortest way.
+
+use crate::arch::aarch64::el1::{self, Timer};
+use crate::arch::aarch64::gic::list_registers::CpuInterface;
+use crate::base::addr::GuestAddr;
+use crate::console;
+use crate::guest::device::size::Size;
+use crate::guest::device::vgic;
+use crate::guest::domain::Devices;
+use crate::guest::exit::mmio::{Abort, Request};
+use crate::guest::exit::step::{AARCH32, BIG_ENDIAN_EL0, BIG_ENDIAN_EL1, ByteOrder};
+use crate::guest::layout;
+use crate::guest::vcpu::faults::{Refusal, fault_registers};
+use crate::guest::vcpu::{INSTRUCTION_BYTES, Next, Vcpu};
+use aarch64_cpu::registers::{Readable, SPSR_EL2};
+use core::ops::Range;
+use lacuna_boot::GuestFrame;
+
+/// An access to a device, as far as devices tell it apart.
+#[derive(Clone, Copy)]
+enum Device {
+    Distributor(u64),
+    Redistributors(u64),
+    Uart(u64),
+}
+
+impl Device {
+    #[inline]
+    fn at(address: GuestAddr) -> Option<Self> {
+        let within = |range: Range<GuestAddr>| address.get().wrapping_sub(range.start.get());
+        let distributor = within(layout::DISTRIBUTOR);
+        if distributor < layout::size(&layout::DISTRIBUTOR) {
+            return Some(Self::Distributor(distributor));
+        }
+        let redistributors = within(layout::REDISTRIBUTORS);
+        if redistributors < layout::size(&layout::REDISTRIBUTORS) {
+            return Some(Self::Redistributors(redistributors));
+        }
+        let uart = within(layout::UART);
+        (uart < layout::size(&layout::UART)).then_some(Self::Uart(uart))
+    }
+}
+
+/// The order of bytes in the guest's memory, for the instruction that trapped. Nothing has changed SPSR_EL2 since.
+#[cold]
+#[inline(never)]
+fn byte_order() -> ByteOrder {
+    ByteOrder::of(SPSR_EL2.get(), el1::control())
+}
+
+impl Devices {
+    /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
+    /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
+    pub(super) fn resample_timers(&mut self, vcpu: usize, lists: &mut CpuInterface) {
+        const TIMERS: [(Timer, u32); 2] =
+            [(Timer::Virtual, layout::VIRTUAL_TIMER_INTID), (Timer::Physical, layout::PHYSICAL_TIMER_INTID)];
+        for (timer, id) in TIMERS {
+            if !el1::timer_fires(timer) {
+                // There is no other vCPU to kick.
+                let _ = self.vgic.withdraw(vcpu, id, lists);
+            }
+        }
+    }
+}
+
+impl Vcpu<'_> {
+    /// A load or store where stage 2 maps nothing: of a device's register, or of nothing.
+    #[inline(never)]
+    pub(super) fn data_abort(&mut self, frame: &mut GuestFrame, esr: u64, pstate: u64) -> Next {
+        let is_usual = pstate & AARCH32 == 0 && el1::control() & (BIG_ENDIAN_EL1 | BIG_ENDIAN_EL0) == 0;
+        if pstate & AARCH32 != 0 {
+            // The bits of BTYPE are others then.
+            frame.pstate = pstate;
+        }
+        let abort = Abort::decode(&fault_registers(esr));
+        // Which device is asked for last, so that the compiler need not come back to what kind of request it was.
+        let done = match abort.request {
+            Request::Load(load) => {
+                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+                self.read(device, load.size).map(|value| {
+                    let value = if is_usual { value } else { byte_order().convert(load.size, value) };
+                    if let Some(register) = load.register.index() {
+                        frame.x[register] = load.result(value);
+                    }
+                })
+            }
+            Request::Store(store) => {
+                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+                let value = store.value(store.register.index().map_or(0, |register| frame.x[register]));
+                let value = if is_usual { value } else { byte_order().convert(store.size, value) };
+                self.write(device, store.size, value)
+            }
+            _ => return self.nothing_there(frame, esr),
+        };
+        match done {
+            Ok(()) if is_usual => {
+                frame.pc = frame.pc.wrapping_add(INSTRUCTION_BYTES);
+                Next::Resume
+            }
+            Ok(()) => self.go_on(frame, esr),
+            Err(refusal) => self.refuse(frame, esr, &refusal),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, device: Device, size: Size) -> Result<u64, Refusal> {
+        let mut devices = self.domain.devices().lock();
+        let access = vgic::Access::Read { size };
+        match device {
+            Device::Distributor(offset) => {
+                Ok(devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?.value)
+            }
+            Device::Redistributors(offset) => {
+                devices.resample_timers(self.index, &mut self.lists);
+                Ok(devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?.value)
+            }
+            Device::Uart(offset) => {
+                let value = self.read_uart(&mut devices, offset, size)?;
+                drop(devices);
+                self.listen();
+                Ok(value)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn read_uart(&mut self, devices: &mut Devices, offset: u64, size: Size) -> Result<u64, Refusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+        let value = uart.read(offset, size)?;
+        // There is no other vCPU to kick.
+        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn write_uart(&mut self, devices: &mut Devices, offset: u64, size: Size, value: u64) -> Result<(), Refusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+        let sent = uart.write(offset, size, value)?;
+        // There is no other vCPU to kick.
+        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        if let Some(byte) = sent {
+            console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&mut self, device: Device, size: Size, value: u64) -> Result<(), Refusal> {
+        let mut devices = self.domain.devices().lock();
+        let access = vgic::Access::Write { size, value };
+        // There is no other vCPU to kick.
+        match device {
+            Device::Distributor(offset) => {
+                devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
+                drop(devices);
+                self.listen();
+            }
+            Device::Redistributors(offset) => {
+                devices.resample_timers(self.index, &mut self.lists);
+                devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?;
+            }
+            Device::Uart(offset) => {
+                self.write_uart(&mut devices, offset, size, value)?;
+                drop(devices);
+                self.listen();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! The end of a run, and of one that cannot go on: one line that says why, and a failing status.
+//!
+//! PSCI SYSTEM_OFF has no exit status, so [`finish`] says on the console how the run went: on the last line, which no guest
+//! can print, since none runs any more.
+//!
+//! A fatal error is somebody else's: a device tree that contradicts itself, a machine with too little memory. A panic is a
+//! bug of ours, and prints where. Neither takes a lock or allocates.
+//!
+//! An allocation that failed, and that its caller cannot do without, is a fatal error. Stable Rust has no handler of its own
+//! for that without `std`: the `alloc` crate's default panics, and the panic handler tells these panics by their place.
+
+use crate::base::outcome::Outcome;
+use crate::console::Emergency;
+use crate::cpu::power;
+use crate::heap::HEAP;
+use crate::trap::backtrace;
+use core::arch::asm;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Prints `lacuna: fatal: <what>` and ends the machine with a failing status.
+#[macro_export]
+macro_rules! fatal {
+    ($($argument:tt)*) => {
+        $crate::trap::fatal::end(format_args!($($argument)*))
+    };
+}
+
+/// Does what [`fatal!`](crate::fatal!) does. Takes no lock and allocates nothing.
+pub fn end(what: fmt::Arguments<'_>) -> ! {
+    // A failure to print can be told to nobody.
+    let _ = writeln!(Emergency, "lacuna: fatal: {what}");
+    finish(Outcome::Failure)
+}
+
+/// Prints how the run went, as `lacuna: end: success` or `lacuna: end: failure`, and ends the machine.
+pub fn finish(outcome: Outcome) -> ! {
+    let outcome_in_words = match outcome {
+        Outcome::Success => "success",
+        Outcome::Failure => "failure",
+    };
+    // A failure to print can be told to nobody.
+    let _ = writeln!(Emergency, "lacuna: end: {outcome_in_words}");
+    power::end(outcome)
+}
+
+/// Whether a panic is being reported, so that another one in the middle of it ends the machine at once.
+static PANICKING: AtomicBool = AtomicBool::new(false);
+
+/// The file of the `alloc` crate in which nothing panics but its handler of allocation errors.
+const ALLOCATION_ERROR: &str = "alloc/src/alloc.rs";
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if PANICKING.load(Ordering::Relaxed) {
+        power::end(Outcome::Failure);
+    }
+    PANICKING.store(true, Ordering::Relaxed);
+    if info.location().is_some_and(|place| place.file().ends_with(ALLOCATION_ERROR)) {
+        // The heap's lock is free: its `alloc` has returned.
+        end(format_args!("out of memory: {}, heap: {}", info.message(), HEAP.usage()));
+    }
+    let _ = write!(Emergency, "\nlacuna: panic: {}", info.message());
+    if let Some(place) = info.location() {
+        let _ = write!(Emergency, " ({}:{})", place.file(), place.line());
+    }
+    let _ = writeln!(Emergency);
+    let (here, frame): (u64, u64);
+    // SAFETY: reads two registers.
+    unsafe {
+        asm!("adr {}, .", "mov {}, x29", out(reg) here, out(reg) frame, options(nomem, nostack, preserves_flags))
+    };
+    backtrace::print(&mut Emergency, here, 0, frame);
+    finish(Outcome::Failure)
+}

@@ -1,0 +1,9 @@
+//! EL2's own exceptions: the report with its backtrace, panics, fatal errors, and the end of a run.
+
+#[cfg(target_os = "none")]
+pub mod backtrace;
+#[cfg(target_os = "none")]
+pub mod exceptions;
+#[cfg(target_os = "none")]
+pub mod fatal;
+pub mod symbols;
