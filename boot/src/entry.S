@@ -11,6 +11,8 @@
     .section .head.text, "ax"
     .global _start
 _start:
+    .cfi_startproc
+    .cfi_undefined x30                  // nobody called this
     b       entry
     .word   0
     .quad   0                           // text_offset: anywhere in a 2 MiB block
@@ -97,6 +99,12 @@ prepare:
     mov     sp, x0
     cmp     x20, #2
     b.lo    1f
+    adrp    x0, lacuna_boot_cpu
+    add     x0, x0, :lo12:lacuna_boot_cpu
+    adrp    x1, __stack_bottom
+    adrp    x2, __fault_stack_bottom
+    stp     x1, x2, [x0]                // VectorState of lib.rs
+    msr     tpidr_el2, x0               // before these vectors are in use, which rely on it
     adr     x0, vectors
     msr     vbar_el2, x0
     isb
@@ -108,11 +116,13 @@ prepare:
     mov     x2, x21
     bl      lacuna_main
     b       dead
+    .cfi_endproc
 
 // Invalidates the data cache to the point of coherency over [x0, x1); x0 must be aligned to a cache line.
 // Uses x0 to x3, as Rust may call it too.
     .global invalidate_data_cache
 invalidate_data_cache:
+    .cfi_startproc
     mrs     x2, ctr_el0
     ubfx    x2, x2, #16, #4             // DminLine: log2 of words in the smallest line
     mov     x3, #4
@@ -124,3 +134,4 @@ invalidate_data_cache:
     b       1b
 2:  dsb     sy
     ret
+    .cfi_endproc

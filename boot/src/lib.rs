@@ -11,6 +11,49 @@
 #[cfg(target_os = "none")]
 mod entry;
 
+use core::cell::Cell;
+
+/// Size of a CPU's stack, in bytes. `image.ld` has it too.
+pub const STACK_BYTES: u64 = 32 << 10;
+
+/// Size of the stack on which a CPU takes exceptions of EL2 when the other has no room, in bytes. `image.ld` has it too.
+pub const FAULT_STACK_BYTES: u64 = 16 << 10;
+
+/// What the exception vectors know of the CPU that they run on: the first part of its block, to which TPIDR_EL2 points.
+///
+/// `vectors.S` knows the offset of each field.
+#[derive(Debug)]
+#[repr(C)]
+pub struct VectorState {
+    /// Lowest address of the stack, which has [`STACK_BYTES`], and of the fault stack, which has [`FAULT_STACK_BYTES`].
+    stacks: [Cell<u64>; 2],
+    /// What CNTVOFF_EL2 holds. An exception of EL2's own borrows that register for some instructions, since a register is
+    /// needed before memory can be reached, and sets it from here again.
+    virtual_offset: Cell<u64>,
+    /// x1 to x3 of what was interrupted, until there is a frame for them.
+    saved: [Cell<u64>; 3],
+}
+
+const _: () = assert!(size_of::<VectorState>() == 6 * 8, "vectors.S lays the state out by hand");
+
+impl VectorState {
+    /// For the CPU that boots: `entry.S` puts the stacks in, which the linker script made for it. CNTVOFF_EL2 is 0.
+    pub const fn for_boot_cpu() -> Self {
+        Self { stacks: [Cell::new(0), Cell::new(0)], virtual_offset: Cell::new(0), saved: [const { Cell::new(0) }; 3] }
+    }
+
+    /// Both stacks, as addresses.
+    pub fn stacks(&self) -> [core::ops::Range<u64>; 2] {
+        let [stack, fault_stack] = [self.stacks[0].get(), self.stacks[1].get()];
+        [stack..stack + STACK_BYTES, fault_stack..fault_stack + FAULT_STACK_BYTES]
+    }
+
+    /// To be called before CNTVOFF_EL2 is set to `offset`: an exception in between sets it, which is as good.
+    pub fn set_virtual_offset(&self, offset: u64) {
+        self.virtual_offset.set(offset);
+    }
+}
+
 /// What the exception vectors save, and restore when the handler returns.
 ///
 /// The handler may change any field: execution goes on at `elr` with the registers and the stack pointer found here.

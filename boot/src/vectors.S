@@ -1,49 +1,50 @@
 // The exception vectors of EL2, and those for the time before Rust can run.
 //
-// Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the two, if
-// that has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still
-// be reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room. Exceptions from EL2 use
-// TPIDR_EL2 and SP_EL0, which is a guest's, as scratch registers: from a guest's first instruction to its last they do
-// not return.
+// Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the CPU's two,
+// if that has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still
+// be reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room.
+//
+// An exception from EL2 itself returns whatever it interrupted, also between two exits of a guest: so it may change no
+// register, of EL2 or of a guest. All general registers hold something, and the stack pointer may point nowhere, so
+// before anything is stored one system register has to lend its place. CNTVOFF_EL2 does: it has 64 bits on every CPU,
+// EL2 never reads the virtual counter, the guest does not run meanwhile, and what it holds stands in the CPU's block as
+// well. A virtual timer that looks due for those instructions raises a level that falls again before EL2 unmasks or
+// leaves. TPIDR_EL2 always points to the block.
+
+    .cfi_sections .debug_frame          // for debuggers; the image has none of it
 
 .equ FRAME,         36 * 8              // ExceptionFrame of lib.rs
 .equ FRAME_SP,      31 * 8
 .equ FRAME_ELR,     32 * 8
 .equ FRAME_ESR,     34 * 8
 
+.equ CPU_STACKS,    0                   // VectorState of lib.rs: the stack, the fault stack
+.equ CPU_OFFSET,    2 * 8
+.equ CPU_X1,        3 * 8
+.equ CPU_X2_X3,     4 * 8
+
 .macro vector kind
     .balign 0x80
-    msr     tpidr_el2, x0
-    mov     x0, sp
-    msr     sp_el0, x0                  // EL2 does not use SP_EL0: a second scratch register
-    adrp    x0, __stack_bottom
-    sub     x0, sp, x0
-    sub     x0, x0, #FRAME
-    cmp     x0, #0x8, lsl #12           // the stack's size
-    b.ls    1f
-    adrp    x0, __fault_stack_bottom
-    sub     x0, sp, x0
-    sub     x0, x0, #FRAME
-    cmp     x0, #0x4, lsl #12           // the fault stack's size
-    b.ls    1f
-    adrp    x0, __fault_stack_top
-    mov     sp, x0
-1:  sub     sp, sp, #FRAME
-    stp     x1, x2, [sp, #8]
+    msr     cntvoff_el2, x0
+    mrs     x0, tpidr_el2
+    str     x1, [x0, #CPU_X1]
     mov     x1, #\kind
     b       save_and_dispatch
 .endm
 
 // What a guest's exception saves, and gets back unless its handler says that the guest is to be left.
 //
-// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there. A handler is given that
-// context, the frame and, after a synchronous exception, ESR_EL2 and SPSR_EL2.
+// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there, and behind that the frame
+// record of enter_guest's caller, with which backtraces go on. A handler is given that context, the frame and, after a
+// synchronous exception, ESR_EL2 and SPSR_EL2. FAR_EL2 and HPFAR_EL2 the handler reads itself, before it does anything
+// that may fault: an exception of EL2's own overwrites them.
 .equ GUEST_ELR,     31 * 8
 .equ GUEST_FRAME,   34 * 8
 .equ GUEST_CONTEXT, GUEST_FRAME
 .equ GUEST_DAIF,    GUEST_FRAME + 8
 .equ GUEST_HARDEN,  GUEST_FRAME + 16    // Hardening of lib.rs: function, rounds
 .equ GUEST_ENTERED, 32                  // bytes from GUEST_CONTEXT on
+.equ ENTER_FRAME,   8 * 12              // what a function must preserve: x19 to x30
 
 // SPSR_EL2.BTYPE. The instruction behind one that EL2 carries out, an HVC too, is no target of a branch: so the frame's
 // PSTATE has 0 there after a synchronous exception. PSTATE.SS needs no such care: MDSCR_EL1.SS is 0, and so SS is.
@@ -78,24 +79,39 @@
 .else
     str     x3, [sp, #8 * 32]
 .endif
-    mov     x29, xzr                    // ends every backtrace
+    add     x29, sp, #GUEST_CONTEXT + GUEST_ENTERED
     ldr     x0, [sp, #GUEST_CONTEXT]
     mov     x1, sp
     bl      lacuna_guest_\handler
     b       return_to_guest
 .endm
 
+// For debuggers: whoever called enter_guest called the handler too, in a sense, and that frame record is still there.
+.macro guest_is_callee
+    .cfi_def_cfa sp, GUEST_FRAME + GUEST_ENTERED + ENTER_FRAME
+    .cfi_offset x29, -ENTER_FRAME
+    .cfi_offset x30, 8 - ENTER_FRAME
+.endm
+
 // The ways from a guest: as fast as can be, or hardened.
 .macro fast handler
     .balign 0x80
+    .cfi_startproc
+    .cfi_def_cfa sp, GUEST_ENTERED + ENTER_FRAME
     save_guest
+    guest_is_callee
     handle_guest \handler
+    .cfi_endproc
 .endm
 
 .macro hardened handler
     .balign 0x80
+    .cfi_startproc
+    .cfi_def_cfa sp, GUEST_ENTERED + ENTER_FRAME
     save_guest
+    guest_is_callee
     b       harden_\handler
+    .cfi_endproc
 .endm
 
 // Takes from the branch predictor what the guest may have taught it, before the first branch that is predicted by that:
@@ -153,17 +169,46 @@
     .balign 0x80
     .irp handler, synchronous, interrupt, serror
 harden_\handler:
+    .cfi_startproc
+    guest_is_callee
     harden
     handle_guest \handler
+    .cfi_endproc
     .endr
 .endif
 
     .balign 0x80
+// x0: the CPU's block, x1: the vector. x0's own value is in CNTVOFF_EL2, that of x1 in the block. Stores to the block
+// cannot fault; those to the stack come once it is known to have room.
 save_and_dispatch:
-    mrs     x0, tpidr_el2
-    str     x0, [sp]
-    stp     x3, x4, [sp, #8 * 3]
-    stp     x5, x6, [sp, #8 * 5]
+    .cfi_startproc
+    .cfi_signal_frame
+    stp     x2, x3, [x0, #CPU_X2_X3]
+    ldp     x2, x3, [x0, #CPU_STACKS]
+    sub     x2, sp, x2
+    sub     x2, x2, #FRAME
+    cmp     x2, #(STACK_BYTES >> 12), lsl #12
+    mov     x2, sp
+    b.ls    1f
+    sub     x3, x2, x3
+    sub     x3, x3, #FRAME
+    cmp     x3, #(FAULT_STACK_BYTES >> 12), lsl #12
+    b.ls    1f
+    ldr     x3, [x0, #CPU_STACKS + 8]
+    add     x3, x3, #(FAULT_STACK_BYTES >> 12), lsl #12
+    mov     sp, x3
+1:  sub     sp, sp, #FRAME
+    .cfi_def_cfa sp, FRAME              // the interrupted stack pointer, unless it was on another stack
+    str     x2, [sp, #FRAME_SP]
+    mrs     x2, cntvoff_el2
+    ldr     x3, [x0, #CPU_X1]
+    stp     x2, x3, [sp]
+    ldr     x2, [x0, #CPU_OFFSET]
+    msr     cntvoff_el2, x2
+    ldp     x2, x3, [x0, #CPU_X2_X3]
+    stp     x2, x3, [sp, #8 * 2]
+    stp     x4, x5, [sp, #8 * 4]
+    str     x6, [sp, #8 * 6]
     stp     x7, x8, [sp, #8 * 7]
     stp     x9, x10, [sp, #8 * 9]
     stp     x11, x12, [sp, #8 * 11]
@@ -176,24 +221,28 @@ save_and_dispatch:
     stp     x25, x26, [sp, #8 * 25]
     stp     x27, x28, [sp, #8 * 27]
     stp     x29, x30, [sp, #8 * 29]
-    mrs     x2, sp_el0
     mrs     x3, elr_el2
     mrs     x4, spsr_el2
     mrs     x5, esr_el2
     mrs     x6, far_el2
-    str     x2, [sp, #FRAME_SP]
     stp     x3, x4, [sp, #FRAME_ELR]
     stp     x5, x6, [sp, #FRAME_ESR]
+    // What was interrupted is the caller: its x29 and, in the place of a return address, its program counter.
+    .cfi_offset x29, 29 * 8 - FRAME
+    .cfi_offset x30, FRAME_ELR - FRAME
     mov     x0, sp
     bl      lacuna_exception
 
-    // The handler may have changed the frame: also where to go on, and on which stack.
+    // The handler may have changed the frame: also where to go on, and on which stack. Nothing from here on faults: both
+    // stacks are EL2's own and present. x0 and x1 go last and by way of the stack gone on with, onto the 16 bytes below
+    // its pointer, which nobody uses: if it is this stack, those are the frame's ESR and FAR, which are done with.
     ldp     x3, x4, [sp, #FRAME_ELR]
     msr     elr_el2, x3
     msr     spsr_el2, x4
-    ldr     x0, [sp]
-    msr     tpidr_el2, x0
-    ldp     x1, x2, [sp, #8]
+    ldp     x1, x2, [sp]
+    ldr     x0, [sp, #FRAME_SP]
+    stp     x1, x2, [x0, #-16]!
+    ldr     x2, [sp, #8 * 2]
     ldp     x3, x4, [sp, #8 * 3]
     ldp     x5, x6, [sp, #8 * 5]
     ldp     x7, x8, [sp, #8 * 7]
@@ -208,14 +257,16 @@ save_and_dispatch:
     ldp     x25, x26, [sp, #8 * 25]
     ldp     x27, x28, [sp, #8 * 27]
     ldp     x29, x30, [sp, #8 * 29]
-    ldr     x0, [sp, #FRAME_SP]
     mov     sp, x0
-    mrs     x0, tpidr_el2
+    ldp     x0, x1, [sp], #16
     return_from_exception
+    .cfi_endproc
 
 .if GUESTS
     .balign 0x80
 return_to_guest:
+    .cfi_startproc
+    guest_is_callee
     cbnz    w0, leave_guest
     ldp     x2, x3, [sp, #GUEST_ELR]
     msr     elr_el2, x2
@@ -237,13 +288,18 @@ return_to_guest:
     ldp     x28, x29, [sp, #8 * 28]
     ldp     x0, x1, [sp], #GUEST_FRAME
     return_from_exception
+    .cfi_endproc
 
 // enter_guest(context, pc, pstate, x0, function, rounds): runs a guest at `pc` with `x0` and no other register set,
 // until a handler, which is given `context`, returns something other than 0. Its exits are hardened unless there are 0
 // rounds. Returns 0, or ESR_EL2 of an SError that the guest left pending.
     .global enter_guest
 enter_guest:
-    stp     x29, x30, [sp, #-8 * 12]!
+    .cfi_startproc
+    stp     x29, x30, [sp, #-ENTER_FRAME]!
+    .cfi_def_cfa_offset ENTER_FRAME
+    .cfi_offset x29, -ENTER_FRAME
+    .cfi_offset x30, 8 - ENTER_FRAME
     stp     x19, x20, [sp, #8 * 2]
     stp     x21, x22, [sp, #8 * 4]
     stp     x23, x24, [sp, #8 * 6]
@@ -251,6 +307,7 @@ enter_guest:
     stp     x27, x28, [sp, #8 * 10]
     mrs     x6, daif
     stp     x0, x6, [sp, #-GUEST_ENTERED]!
+    .cfi_def_cfa_offset ENTER_FRAME + GUEST_ENTERED
     stp     w4, w5, [sp, #GUEST_HARDEN - GUEST_CONTEXT]
     adr     x6, vectors
     adr     x7, hardened_vectors
@@ -266,8 +323,10 @@ enter_guest:
     return_from_exception
 
 leave_guest:
+    .cfi_def_cfa_offset ENTER_FRAME + GUEST_ENTERED + GUEST_FRAME
     ldr     x1, [sp, #GUEST_DAIF]
     add     sp, sp, #GUEST_FRAME + GUEST_ENTERED
+    .cfi_def_cfa_offset ENTER_FRAME
     mov     x0, xzr
     // What the guest accessed may fail only now. Taken up to serror_window_end, an SError is the guest's, and its
     // ESR_EL2 is put into x0; taken later, when they are masked or not as before the guest, it would be EL2's.
@@ -285,8 +344,10 @@ serror_window_end:
     ldp     x23, x24, [sp, #8 * 6]
     ldp     x25, x26, [sp, #8 * 8]
     ldp     x27, x28, [sp, #8 * 10]
-    ldp     x29, x30, [sp], #8 * 12
+    ldp     x29, x30, [sp], #ENTER_FRAME
+    .cfi_def_cfa_offset 0
     ret
+    .cfi_endproc
 .endif
 
 // Before relocation no Rust can run. Whatever happens then, and whatever happens at EL1, ends here, unless it is expected.

@@ -107,3 +107,25 @@ fn an_endless_loop_is_stopped() {
     assert!(std::panic::catch_unwind(|| outcome.expect_quiet_end()).is_err());
     assert!(outcome.took < Duration::from_secs(8));
 }
+
+/// Such faults go by the same vectors and the same stack as exits, and come back to a guest that must not see them.
+#[test]
+fn a_fault_at_el2_between_two_exits_leaves_the_guest_its_registers() {
+    let outcome = crate::small_guest::run(crate::small_guest::small("mode=hold"));
+    outcome.expect_line("guest: registers hold, 1000 faults at EL2");
+}
+
+/// `sub sp, sp, #16`, `str xzr, [sp]`, `b .-8`
+const OVERFLOW_THE_STACK: [u32; 3] = [0xd100_43ff, 0xf900_03ff, 0x17ff_fffe];
+
+/// A copy of the image runs out of stack when a guest calls it: EL2's stack is a guard page away from the fault stack.
+#[test]
+fn a_stack_overflow_beside_a_guest_is_reported_on_the_fault_stack() {
+    let boot = Boot::virt().guest(crate::small_guest::small("mode=hello"));
+    let outcome = boot.sabotage("lacuna::guest::vcpu::Vcpu::act", &OVERFLOW_THE_STACK).run();
+    outcome.expect_line("guest: end");
+    outcome.expect_fatal("data write, translation fault");
+    outcome.expect_line("on CPU 0, beside vCPU 0 of domain 0");
+    outcome.expect_line("lacuna::guest::vcpu::Vcpu::act+0x4");
+    outcome.expect_line("lacuna_main+");
+}

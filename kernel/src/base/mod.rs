@@ -2,6 +2,7 @@
 
 pub mod addr;
 pub mod attributes;
+pub mod id;
 pub mod interrupt;
 pub mod mair;
 pub mod outcome;

@@ -4,37 +4,14 @@
 //! the way C's `longjmp` would. It serves the probe of a device tree that may not be there, and the self-tests, whose
 //! faults are real ones.
 
-use crate::arch::syndrome::Syndrome;
-use crate::base::addr::VirtAddr;
+use crate::cpu::block::block;
+pub use crate::cpu::fault::Fault;
+use crate::cpu::fault::Recovery;
 use core::arch::naked_asm;
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 use lacuna_boot::ExceptionFrame;
-
-/// A synchronous exception, or an SError, that was taken and survived.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// ESR_EL2.
-    pub syndrome: Syndrome,
-    /// FAR_EL2: the address that was accessed. Meaningful for synchronous aborts and PC alignment faults.
-    pub address: VirtAddr,
-    /// ELR_EL2: the instruction.
-    pub at: VirtAddr,
-}
-
-/// What a function must preserve (AAPCS64, 6.1.1): enough to return from it at any moment.
-#[repr(C)]
-struct Recovery {
-    /// x19 to x30.
-    saved: [u64; 12],
-    sp: u64,
-    fault: Cell<Option<Fault>>,
-}
-
-/// Where to go if the running code faults; null if nothing is expected. Used by the boot CPU only.
-static ARMED: AtomicPtr<Recovery> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs `code` and returns what it returns, or the fault it took.
 ///
@@ -42,7 +19,7 @@ static ARMED: AtomicPtr<Recovery> = AtomicPtr::new(ptr::null_mut());
 ///
 /// Code that faults is left where it stands: its destructors do not run and locks it holds stay held. So nothing that
 /// `code` owns at the faulting instruction may need a destructor, and it must not be in the middle of changing state
-/// that others see. Calls do not nest.
+/// that others see. Calls nest: a fault ends the innermost.
 pub unsafe fn catch<R, F: FnOnce() -> R>(code: F) -> Result<R, Fault> {
     struct Call<F, R> {
         code: ManuallyDrop<F>,
@@ -58,8 +35,8 @@ pub unsafe fn catch<R, F: FnOnce() -> R>(code: F) -> Result<R, Fault> {
 
     let mut recovery = Recovery { saved: [0; 12], sp: 0, fault: Cell::new(None) };
     let mut call = Call { code: ManuallyDrop::new(code), result: None };
-    ARMED.store(&raw mut recovery, Ordering::Relaxed);
-    // SAFETY: `recovery` lives until after the call, and `ARMED` is cleared before it goes. `run` is given the pointer
+    let outer = block().recovery.replace(&raw const recovery);
+    // SAFETY: `recovery` lives until after the call, and the block forgets it before it goes. `run` is given the pointer
     // that its type says. The caller vouches for the closure's being abandoned.
     unsafe {
         call_recoverably(
@@ -68,12 +45,26 @@ pub unsafe fn catch<R, F: FnOnce() -> R>(code: F) -> Result<R, Fault> {
             (&raw mut call).addr(),
         )
     };
-    ARMED.store(ptr::null_mut(), Ordering::Relaxed);
+    block().recovery.set(outer);
     match (recovery.fault.take(), call.result) {
         (Some(fault), _) => Err(fault),
         (None, Some(result)) => Ok(result),
         (None, None) => unreachable!("the call returned neither by itself nor through a fault"),
     }
+}
+
+/// Reads address 0, which is never mapped, and returns the fault; `None` if there was one to be read.
+#[cfg(feature = "selftest")]
+pub fn provoke() -> Option<Fault> {
+    // SAFETY: the read owns nothing, and changes nothing.
+    unsafe { catch(read_zero) }.err()
+}
+
+/// A load that Rust knows nothing of: address 0 is no valid pointer.
+#[cfg(feature = "selftest")]
+fn read_zero() {
+    // SAFETY: a load of EL2's changes no memory; if it faults, its caller catches it.
+    unsafe { core::arch::asm!("ldr xzr, [{}]", in(reg) 0_u64, options(nostack, readonly)) };
 }
 
 /// Saves what a return needs into `recovery` and calls `code(argument)`.
@@ -85,6 +76,7 @@ pub unsafe fn catch<R, F: FnOnce() -> R>(code: F) -> Result<R, Fault> {
 #[unsafe(naked)]
 unsafe extern "C" fn call_recoverably(recovery: *mut Recovery, code: usize, argument: usize) {
     naked_asm!(
+        ".cfi_startproc",
         "stp x19, x20, [x0]",
         "stp x21, x22, [x0, #16]",
         "stp x23, x24, [x0, #32]",
@@ -94,24 +86,25 @@ unsafe extern "C" fn call_recoverably(recovery: *mut Recovery, code: usize, argu
         "mov x9, sp",
         "str x9, [x0, #96]",
         "stp x29, x30, [sp, #-16]!",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset x29, -16",
+        ".cfi_offset x30, -8",
         "mov x29, sp",
         "mov x0, x2",
         "blr x1",
         "ldp x29, x30, [sp], #16",
         "ret",
+        ".cfi_endproc",
     )
 }
 
 /// Called by the exception handler: if this fault was expected, makes `frame` return to who expected it.
 pub fn recover(frame: &mut ExceptionFrame, fault: Fault) -> bool {
-    let armed = ARMED.load(Ordering::Relaxed);
-    if armed.is_null() {
-        return false;
-    }
-    // No swap: an exclusive could fail forever while the caches are off, and there is one CPU.
-    ARMED.store(ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: a pointer in `ARMED` is to the `Recovery` of a `catch` that has not returned: it clears the pointer first.
-    let recovery = unsafe { &*armed };
+    // Once only: should what `catch` returns to fault, before it says what is expected there, that is nobody's fault.
+    let armed = block().recovery.replace(ptr::null());
+    // SAFETY: a pointer in the block is null, or to the `Recovery` of a `catch` on this CPU that has not returned: it takes
+    // the pointer back first.
+    let Some(recovery) = (unsafe { armed.as_ref() }) else { return false };
     recovery.fault.set(Some(fault));
     frame.x[19..31].copy_from_slice(&recovery.saved);
     frame.sp = recovery.sp;

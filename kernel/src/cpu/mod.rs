@@ -1,5 +1,7 @@
-//! A CPU of the machine, as EL2 sees it: faults that are expected ([`fixup`]), the firmware that it calls, and its end.
+//! A CPU of the machine, as EL2 sees it: its block ([`block`](mod@block)), faults that are expected ([`fixup`]), the firmware that it calls, and its end.
 
+pub mod block;
+mod fault;
 #[cfg(feature = "mmu")]
 pub mod firmware;
 pub mod fixup;

@@ -5,6 +5,7 @@
 
 use crate::arch;
 use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
+use crate::base::id::DomainId;
 use crate::devtree::{Backing, Guest, GuestUart, MAX_SIZE, Module, Placement as AddressesOf, Unmapped};
 use crate::frames::frametable::page_info::Owner;
 use crate::guest::device::uart::Uart;
@@ -143,6 +144,11 @@ impl Domain {
     pub fn release(self, kernel: &Kernel) {
         self.stage2.release(kernel);
         give_back(kernel, self.memory);
+    }
+
+    /// Which domain it is.
+    pub fn id(&self) -> DomainId {
+        DomainId::new(self.number.into())
     }
 
     /// The name of its node.

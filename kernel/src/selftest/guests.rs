@@ -45,7 +45,12 @@ fn hardware_translates_as_planned(subject: &Subject<'_>) -> Verdict {
 
 /// Has the CPU translate every page of both banks, and those before and after.
 fn compare(memory: &GuestMemory, tables: &Stage2) -> Verdict {
-    let regime = GuestRegime { vtcr: tables.config().vtcr(), vttbr: tables.vttbr(Vmid::new(NUMBER)), mpidr: 1 << 31 };
+    let regime = GuestRegime {
+        vtcr: tables.config().vtcr(),
+        vttbr: tables.vttbr(Vmid::new(NUMBER)),
+        mpidr: 1 << 31,
+        virtual_offset: 0,
+    };
     // SAFETY: the tables map memory that is this test's, and live until it has left. There is no guest on this CPU.
     unsafe { virtualization::enter(&regime) };
     let verdict = banks().iter().try_for_each(|bank| {

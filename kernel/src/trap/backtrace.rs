@@ -3,6 +3,7 @@
 //! The image is compiled with frame pointers: x29 points to the pair (caller's x29, return address) of each function
 //! (AAPCS64, 6.4.6). Names come from the symbol table that is put into the image after linking ([`crate::trap::symbols`]).
 
+use crate::cpu::block::block;
 use crate::trap::symbols::Symbols;
 use core::fmt::{self, Write};
 use core::ops::Range;
@@ -30,7 +31,7 @@ pub fn print(out: &mut dyn Write, pc: u64, link: u64, frame_pointer: u64) {
     let _ = writeln!(out, "backtrace (offset in the image, function):");
     let _ = line(out, pc);
     let layout = lacuna_boot::layout();
-    let stacks = [layout.stack, layout.fault_stack];
+    let stacks = block().stacks();
     let first = read_record(frame_pointer, &stacks);
     if layout.text.contains(&link) && first.is_none_or(|(_, return_address)| return_address != link) {
         let _ = line(out, before(link));

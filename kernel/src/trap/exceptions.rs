@@ -4,6 +4,7 @@ use crate::arch::syndrome::Syndrome;
 use crate::base::addr::VirtAddr;
 use crate::base::outcome::Outcome;
 use crate::console::Emergency;
+use crate::cpu::block::block;
 use crate::cpu::fixup::{self, Fault};
 use crate::cpu::power;
 use crate::trap::{backtrace, fatal};
@@ -11,7 +12,6 @@ use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
 use core::arch::asm;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU32, Ordering};
 use lacuna_boot::ExceptionFrame;
 
 /// The sixteen entries of the vector table (DDI 0487, D1.3.1.5): where the exception came from, and what it is.
@@ -26,9 +26,6 @@ const EL2_SYNCHRONOUS: u64 = 4;
 
 /// Index of the vector for SErrors from EL2 itself.
 const EL2_SERROR: u64 = 7;
-
-/// Exceptions that are being reported. More than one means that the report itself faulted.
-static REPORTING: AtomicU32 = AtomicU32::new(0);
 
 /// Lets SErrors be taken from here on, so that an access that failed late is reported instead of lost.
 pub fn unmask_serror() {
@@ -85,9 +82,7 @@ extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
 
 /// Prints what is known of an exception that nobody expected. Takes no lock and allocates nothing.
 fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
-    // Plain loads and stores: an exclusive could fail forever while the MMU is off.
-    let depth = REPORTING.load(Ordering::Relaxed);
-    REPORTING.store(depth + 1, Ordering::Relaxed);
+    let depth = block().begin_report();
     if depth > 0 {
         if depth == 1 {
             let _ = writeln!(Emergency, "lacuna: fatal: another exception during the report ({:#x})", frame.esr);
@@ -100,6 +95,9 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         IRQ | FIQ => writeln!(Emergency, "\nlacuna: fatal: unexpected {} from {origin}", KINDS[kind]),
         _ => writeln!(Emergency, "\nlacuna: fatal: {} ({} from {origin})", fault.syndrome.class(), KINDS[kind]),
     };
+    if let Some((domain, vcpu)) = block().running() {
+        let _ = writeln!(Emergency, "  on CPU {}, beside vCPU {vcpu} of domain {domain}", block().id());
+    }
     let _ = writeln!(Emergency, "  ESR {:#018x}  ELR {:#018x}  FAR {:#018x}", frame.esr, frame.elr, frame.far);
     let _ = writeln!(Emergency, "  SPSR {:#x}  SP {:#018x}", frame.spsr, frame.sp);
     for (row, registers) in frame.x.chunks(4).enumerate() {

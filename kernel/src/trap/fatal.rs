@@ -11,13 +11,13 @@
 
 use crate::base::outcome::Outcome;
 use crate::console::Emergency;
+use crate::cpu::block::block;
 use crate::cpu::power;
 use crate::heap::HEAP;
 use crate::trap::backtrace;
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints `lacuna: fatal: <what>` and ends the machine with a failing status.
 #[macro_export]
@@ -45,18 +45,15 @@ pub fn finish(outcome: Outcome) -> ! {
     power::end(outcome)
 }
 
-/// Whether a panic is being reported, so that another one in the middle of it ends the machine at once.
-static PANICKING: AtomicBool = AtomicBool::new(false);
-
 /// The file of the `alloc` crate in which nothing panics but its handler of allocation errors.
 const ALLOCATION_ERROR: &str = "alloc/src/alloc.rs";
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    if PANICKING.load(Ordering::Relaxed) {
+    // A panic in the middle of a report ends the machine at once.
+    if block().begin_report() > 0 {
         power::end(Outcome::Failure);
     }
-    PANICKING.store(true, Ordering::Relaxed);
     if info.location().is_some_and(|place| place.file().ends_with(ALLOCATION_ERROR)) {
         // The heap's lock is free: its `alloc` has returned.
         end(format_args!("out of memory: {}, heap: {}", info.message(), HEAP.usage()));

@@ -7,6 +7,7 @@
 //! | `mode=hello` | prints what its device tree says, and ends |
 //! | `mode=bench` | counts what traps and interrupts cost, and ends |
 //! | `mode=echo` | prints each line that it reads, until `quit` |
+//! | `mode=hold` | has EL2 fault between two of its exits, checks that all its registers hold, and ends |
 //! | `mode=reset` | checks that its RAM is zero, fills it, and starts again, for ever |
 //! | `mode=lives` | reads every system register, writes every one, and starts again, for ever |
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
@@ -49,6 +50,7 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("hello") | None => modes::hello::run(&machine),
         Some("bench") => modes::bench::run(&machine),
         Some("echo") => modes::echo::run(&machine),
+        Some("hold") => modes::hold::run(),
         Some("reset") => modes::reset::run(&machine),
         Some("lives") => modes::lives::run(),
         Some("holes") => modes::holes::run(&machine),

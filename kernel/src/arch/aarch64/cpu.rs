@@ -3,7 +3,7 @@
 #[cfg(feature = "mmu")]
 use crate::arch::id_register::IdRegister;
 use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, TPIDR_EL2};
 #[cfg(feature = "mmu")]
 use aarch64_cpu::registers::{
     ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1,
@@ -23,6 +23,12 @@ pub fn physical_address_bits() -> u32 {
 /// Whether stage 1 at EL2 can use 4 KiB pages: ID_AA64MMFR0_EL1.TGran4 is not 0b1111.
 pub fn has_4k_granule() -> bool {
     ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::TGran4) != 0b1111
+}
+
+/// TPIDR_EL2, which the architecture gives no meaning: where this CPU's block is.
+#[inline]
+pub fn thread_pointer() -> u64 {
+    TPIDR_EL2.get()
 }
 
 /// MIDR_EL1: who made the CPU, and which it is.

@@ -5,7 +5,7 @@ use crate::arch::controls::{Control, hcr};
 use crate::base::addr::PhysAddr;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
-    CNTPCT_EL0, CNTVOFF_EL2, HCR_EL2, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
+    CNTVOFF_EL2, HCR_EL2, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
 };
 use core::arch::asm;
 
@@ -24,6 +24,8 @@ pub struct GuestRegime {
     pub vttbr: u64,
     /// VMPIDR_EL2: the affinity that the guest sees.
     pub mpidr: u64,
+    /// CNTVOFF_EL2: what the physical counter says when the guest's virtual counter is at 0.
+    pub virtual_offset: u64,
 }
 
 /// ID_AA64MMFR0_EL1.PARange, which VTCR_EL2.PS follows.
@@ -38,8 +40,8 @@ pub fn has_stage_2_of_4k() -> bool {
     field != 1
 }
 
-/// Makes EL1 of this CPU a guest's: its memory, what it takes itself for, and registers as after reset. Its virtual counter
-/// starts at 0. What it may do is said by HCR_EL2, and by the controls that were set at start.
+/// Makes EL1 of this CPU a guest's: its memory, what it takes itself for, and registers as after reset. What it may
+/// do is said by HCR_EL2, and by the controls that were set at start.
 ///
 /// # Safety
 ///
@@ -57,7 +59,7 @@ pub unsafe fn enter(regime: &GuestRegime) {
     VMPIDR_EL2.set(regime.mpidr);
     // SAFETY: the caller says that no guest is on this CPU.
     unsafe { el1::reset(&id) };
-    CNTVOFF_EL2.set(CNTPCT_EL0.get());
+    CNTVOFF_EL2.set(regime.virtual_offset);
     controls::write(Control::Hcr, hcr(&id));
     barrier::isb(barrier::SY);
     // Nothing of an earlier owner of this VMID, and nothing that was in this memory before the guest's code.

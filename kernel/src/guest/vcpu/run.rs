@@ -8,7 +8,11 @@ use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
 use crate::arch::aarch64::{cpu, gic};
 use crate::arch::syndrome::{Access, Syndrome};
+use crate::base::id::VcpuId;
+use crate::cpu::block::block;
 use crate::cpu::firmware;
+#[cfg(feature = "selftest")]
+use crate::cpu::fixup;
 use crate::guest::complaints::Complaints;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::domain::Domain;
@@ -32,6 +36,11 @@ mod exception {
     pub const INSTRUCTION_ABORT: u64 = 0x20;
     pub const DATA_ABORT: u64 = 0x24;
 }
+
+/// A call of an image with self-tests alone: EL2 faults, and survives it, between two exits of the guest. A function ID of
+/// the range for hypervisors (SMCCC, DEN0028, 6.1).
+#[cfg(feature = "selftest")]
+const FAULT_AT_EL2: u32 = 0x8600_5354;
 
 /// A synchronous exception of the guest, from EL1 or from EL0, which left these in ESR_EL2 and SPSR_EL2.
 #[unsafe(no_mangle)]
@@ -97,10 +106,13 @@ impl<'d> Vcpu<'d> {
             vtcr: domain.stage2().config().vtcr(),
             vttbr: domain.vttbr(),
             mpidr: Affinity::of(index).mpidr(),
+            virtual_offset: cpu::ticks(),
         };
         let mut vcpu =
             Vcpu { domain, index, lists: CpuInterface::start(), interrupts, complaints, speculation, end: None };
         keyboard::resume();
+        block().set_virtual_offset(regime.virtual_offset);
+        block().set_running(Some((domain.id(), VcpuId::new(index as u16))));
         // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
         // guest is here: this function ends by leaving it.
         unsafe { virtualization::enter(&regime) };
@@ -112,6 +124,7 @@ impl<'d> Vcpu<'d> {
         let serror =
             unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get(), hardening) };
         virtualization::leave();
+        block().set_running(None);
         keyboard::stop(domain.name());
         let Vcpu { mut lists, end, .. } = vcpu;
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
@@ -186,6 +199,11 @@ impl<'d> Vcpu<'d> {
                     firmware::call(function, 0);
                 }
                 frame.x[0] = 0;
+                return Next::Resume;
+            }
+            #[cfg(feature = "selftest")]
+            Answer::NotSupported { id: FAULT_AT_EL2 } => {
+                frame.x[0] = if fixup::provoke().is_some() { 0 } else { psci::NOT_SUPPORTED };
                 return Next::Resume;
             }
             Answer::NotSupported { id } => {

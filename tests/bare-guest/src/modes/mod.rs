@@ -4,6 +4,7 @@ pub mod bench;
 pub mod crash;
 pub mod echo;
 pub mod hello;
+pub mod hold;
 pub mod holes;
 pub mod lives;
 pub mod reset;

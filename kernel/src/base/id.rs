@@ -1,0 +1,43 @@
+//! Numbers by which CPUs, domains and virtual CPUs are known: one type each, so that none is taken for another.
+
+use core::fmt;
+
+/// A CPU of the machine, counted from 0 in the order of their start; the one that boots is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuId(u16);
+
+/// A domain, counted from 0 in the order of the device tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomainId(u16);
+
+/// A virtual CPU of a domain, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VcpuId(u16);
+
+impl CpuId {
+    /// The CPU that boots.
+    pub const BOOT: Self = Self(0);
+}
+
+macro_rules! number {
+    ($($id:ident)*) => {$(
+        impl $id {
+            /// The one with this number.
+            pub const fn new(number: u16) -> Self {
+                Self(number)
+            }
+
+            /// The number, as an index.
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+number!(CpuId DomainId VcpuId);
