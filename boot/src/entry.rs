@@ -107,19 +107,13 @@ pub unsafe fn run_guest(
     hardening: Option<crate::Hardening>,
 ) -> u64 {
     unsafe extern "C" {
-        fn enter_guest(
-            context: *mut core::ffi::c_void,
-            pc: u64,
-            pstate: u64,
-            x0: u64,
-            function: u32,
-            rounds: u32,
-        ) -> u64;
+        fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64, function: u32, rounds: u32)
+        -> u64;
     }
     let function = hardening.and_then(|hardening| hardening.function).unwrap_or(0);
     let rounds = hardening.map_or(0, |hardening| hardening.rounds.get());
     // SAFETY: the caller keeps what the assembly relies on; it preserves what a function must.
-    unsafe { enter_guest(context, pc, pstate, x0, function, rounds) }
+    unsafe { run_guest(context, pc, pstate, x0, function, rounds) }
 }
 
 /// Whether an SError from EL2 with this ELR_EL2 is one that a guest left pending.

@@ -2,7 +2,7 @@
 //
 // Every exception is taken on SP_EL2. The handler of one from EL2 itself runs on the stack in use, one of the CPU's two,
 // if that has room, else on the fault stack from its top: so a stack overflow, which faults in the guard page, can still
-// be reported. An exception from a guest finds SP_EL2 where enter_guest left it, with room.
+// be reported. An exception from a guest finds SP_EL2 where run_guest left it, with room.
 //
 // An exception from EL2 itself returns whatever it interrupted, also between two exits of a guest: so it may change no
 // register, of EL2 or of a guest. All general registers hold something, and the stack pointer may point nowhere, so
@@ -34,8 +34,8 @@
 
 // What a guest's exception saves, and gets back unless its handler says that the guest is to be left.
 //
-// The layout is GuestFrame of lib.rs; behind it on the stack lies what enter_guest put there, and behind that the frame
-// record of enter_guest's caller, with which backtraces go on. A handler is given that context, the frame and, after a
+// The layout is GuestFrame of lib.rs; behind it on the stack lies what run_guest put there, and behind that the frame
+// record of run_guest's caller, with which backtraces go on. A handler is given that context, the frame and, after a
 // synchronous exception, ESR_EL2 and SPSR_EL2. FAR_EL2 and HPFAR_EL2 the handler reads itself, before it does anything
 // that may fault: an exception of EL2's own overwrites them.
 .equ GUEST_ELR,     31 * 8
@@ -86,7 +86,7 @@
     b       return_to_guest
 .endm
 
-// For debuggers: whoever called enter_guest called the handler too, in a sense, and that frame record is still there.
+// For debuggers: whoever called run_guest called the handler too, in a sense, and that frame record is still there.
 .macro guest_is_callee
     .cfi_def_cfa sp, GUEST_FRAME + GUEST_ENTERED + ENTER_FRAME
     .cfi_offset x29, -ENTER_FRAME
@@ -290,11 +290,11 @@ return_to_guest:
     return_from_exception
     .cfi_endproc
 
-// enter_guest(context, pc, pstate, x0, function, rounds): runs a guest at `pc` with `x0` and no other register set,
+// run_guest(context, pc, pstate, x0, function, rounds): runs a guest at `pc` with `x0` and no other register set,
 // until a handler, which is given `context`, returns something other than 0. Its exits are hardened unless there are 0
 // rounds. Returns 0, or ESR_EL2 of an SError that the guest left pending.
-    .global enter_guest
-enter_guest:
+    .global run_guest
+run_guest:
     .cfi_startproc
     stp     x29, x30, [sp, #-ENTER_FRAME]!
     .cfi_def_cfa_offset ENTER_FRAME

@@ -4,7 +4,7 @@
 
 use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, Survey};
-use lacuna::frames::frametable::plan::{Plan, Shape};
+use lacuna::frames::frametable::plan::{FrametablePlan, FrametableShape};
 use lacuna::inventory::{Inventory, Paper};
 use lacuna::memory_map::PhysLimit;
 use lacuna::vmap::FRAMETABLE_SPAN;
@@ -26,5 +26,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let free: u64 = memory.free().map(|range| range.end.get() - range.start.get()).sum();
     assert_eq!(free * PAGE_SIZE, memory.free_bytes());
-    let _ = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default());
+    let _ = FrametablePlan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, FrametableShape::default());
 });

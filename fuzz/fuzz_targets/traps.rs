@@ -3,7 +3,7 @@
 #![no_main]
 
 use lacuna::arch::syndrome::Syndrome;
-use lacuna::guest::exit::mmio::{Abort, FaultRegisters, Request};
+use lacuna::guest::exit::mmio::{Abort, FaultRegisters, MmioRequest};
 use lacuna::guest::sysreg::{Trap, handling};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,10 +13,10 @@ fuzz_target!(|registers: (u64, u64, u64, u64)| {
     let abort = Abort::decode(&FaultRegisters { esr, far, hpfar });
     assert!(abort.address.get() < 1 << 52);
     match abort.request {
-        Request::Load(load) => {
+        MmioRequest::Load(load) => {
             load.result(value);
         }
-        Request::Store(store) => assert!(store.value(value) <= value),
+        MmioRequest::Store(store) => assert!(store.value(value) <= value),
         _ => {}
     }
     let trap = Trap::decode(esr);

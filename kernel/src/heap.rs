@@ -7,7 +7,7 @@
 //!
 //! An allocation that does not fit fails with a null pointer. Whoever can do without finds out by `try_reserve`; for whoever
 //! cannot, the panic handler ends the machine with the heap's usage. What a guest or a device tree decides the size of is
-//! reserved first ([`Kernel::reserve_heap`](crate::memory::Kernel::reserve_heap)).
+//! reserved first ([`HostMemory::reserve_heap`](crate::memory::HostMemory::reserve_heap)).
 
 use buddy_system_allocator::Heap as Buddy;
 use core::alloc::{GlobalAlloc, Layout};
@@ -27,7 +27,7 @@ const ORDERS: usize = 28;
 
 /// A heap.
 pub struct Heap {
-    state: SpinMutex<State>,
+    state: SpinMutex<HeapState>,
     /// Whether `state.reserve` is empty, readable without the lock.
     needs_reserve: AtomicBool,
 }
@@ -37,7 +37,7 @@ pub struct Heap {
 #[global_allocator]
 pub static HEAP: Heap = Heap::new();
 
-struct State {
+struct HeapState {
     buddy: Buddy<ORDERS>,
     reserve: Option<Reserve>,
 }
@@ -66,7 +66,7 @@ impl fmt::Display for Usage {
 impl Heap {
     /// A heap without any memory.
     pub const fn new() -> Self {
-        let state = State { buddy: Buddy::new(), reserve: None };
+        let state = HeapState { buddy: Buddy::new(), reserve: None };
         Self { state: SpinMutex::new(state), needs_reserve: AtomicBool::new(true) }
     }
 

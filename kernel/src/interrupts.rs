@@ -79,7 +79,11 @@ pub struct Interrupts {
 /// # Errors
 ///
 /// [`ControllerError`].
-pub fn start(vmap: &'static Vmap, controller: &devtree::Gic, facts: &Facts<'_>) -> Result<Interrupts, ControllerError> {
+pub fn start(
+    vmap: &'static Vmap,
+    controller: &devtree::GicFacts,
+    facts: &Facts<'_>,
+) -> Result<Interrupts, ControllerError> {
     let mut gic = set_up(vmap, controller)?;
     let virtual_timer = facts.virtual_timer.unwrap_or(VIRTUAL_TIMER);
     let physical_timer = facts.physical_timer.unwrap_or(PHYSICAL_TIMER);
@@ -100,7 +104,7 @@ pub fn start(vmap: &'static Vmap, controller: &devtree::Gic, facts: &Facts<'_>) 
 }
 
 /// Maps the registers of `controller`, finds the redistributor of this CPU, and sets both up.
-fn set_up(vmap: &'static Vmap, controller: &devtree::Gic) -> Result<Gic, ControllerError> {
+fn set_up(vmap: &'static Vmap, controller: &devtree::GicFacts) -> Result<Gic, ControllerError> {
     let node = || controller.node.clone();
     if controller.distributor.bytes() < size_of::<Gicd>() as u64 {
         return Err(ControllerError::TooSmall { node: node(), bytes: controller.distributor.bytes() });

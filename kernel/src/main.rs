@@ -10,12 +10,12 @@ use lacuna::arch::aarch64::{controls, cpu, el3};
 use lacuna::base::outcome::Outcome;
 use lacuna::frames::boot_alloc::{BootAlloc, BootAllocError};
 use lacuna::frames::frametable;
-use lacuna::frames::frametable::plan::{Plan, PlanError, Shape};
+use lacuna::frames::frametable::plan::{FrametablePlan, FrametablePlanError, FrametableShape};
 use lacuna::frames::frametable::table::FrameTable;
 use lacuna::frames::page_alloc::PageAlloc;
 use lacuna::heap::HEAP;
 use lacuna::inventory::{Inventory, InventoryError};
-use lacuna::memory::Kernel;
+use lacuna::memory::HostMemory;
 use lacuna::memory_map::PhysLimit;
 #[cfg(feature = "mpu")]
 use lacuna::report;
@@ -54,7 +54,7 @@ enum BootError {
     #[error(transparent)]
     Silent(#[from] SilentError),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] FrametablePlanError),
     #[error(transparent)]
     Mapping(#[from] VmapError),
     #[error(transparent)]
@@ -85,7 +85,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let mut frames = BootAlloc::new(memory.free());
     // SAFETY: the boot allocator gives each frame once.
     unsafe { start::add_pool(vmap, &HEAP, &mut frames, pool.as_ref()) }?;
-    let plan = Plan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, Shape::default())?;
+    let plan = FrametablePlan::new(memory.banks(), &pdx, FRAMETABLE_SPAN, FrametableShape::default())?;
     let plan = frametable::in_form(plan, options.frametable);
     let chunks = frametable::allocate(&plan, &mut frames)?;
     chunks.iter().try_for_each(|chunk| start::check(vmap, chunk))?;
@@ -93,20 +93,20 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let table: &FrameTable = Box::leak(Box::new(unsafe { frametable::build(vmap, &plan, &chunks, &memory, pdx) }?));
     clock.lap("frametable");
 
-    let kernel = Kernel::new(table, PageAlloc::new(table, frames.into_free()), vmap, &HEAP);
+    let host = HostMemory::new(table, PageAlloc::new(table, frames.into_free()), vmap, &HEAP);
     clock.lap("page allocator");
 
     let (cpus, memory_map) = (facts.cpus, &memory);
-    Report { layout: &layout, cpus, memory: memory_map, plan: &plan, chunks: &chunks, kernel: &kernel, clock: &clock }
+    Report { layout: &layout, cpus, memory: memory_map, plan: &plan, chunks: &chunks, host: &host, clock: &clock }
         .print();
     #[cfg(feature = "bench")]
-    lacuna::bench::run(&kernel, &clock);
+    lacuna::bench::run(&host, &clock);
     #[cfg(feature = "selftest")]
-    if lacuna::selftest::run(&kernel, &plan, &options, facts.guests.len()) == Outcome::Failure {
+    if lacuna::selftest::run(&host, &plan, &options, facts.guests.len()) == Outcome::Failure {
         return Ok(Outcome::Failure);
     }
     #[cfg(feature = "mmu")]
-    return Ok(lacuna::guest::run::run(&kernel, &facts, options.mitigations)?);
+    return Ok(lacuna::guest::run::run(&host, &facts, options.mitigations)?);
     #[cfg(feature = "mpu")]
     Ok(report::no_guests(&facts.guests))
 }

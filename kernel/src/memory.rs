@@ -1,12 +1,12 @@
 //! The memory of a running hypervisor: frametable, frames, address space, heap.
 //!
 //! Frames, heap and page tables need one another: free lists live in the heap, the heap grows by frames, and frames are
-//! mapped by page tables, which are frames too. [`Kernel`] keeps them apart: before each operation, while no lock is held,
+//! mapped by page tables, which are frames too. [`HostMemory`] keeps them apart: before each operation, while no lock is held,
 //! it fills up what runs low, so that nothing ever has to grow in the middle of something else.
 
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
-use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::FrameOwner;
 use crate::frames::frametable::table::FrameTable;
 use crate::frames::page_alloc::{PageAlloc, PageError};
 use crate::heap::Heap;
@@ -16,7 +16,7 @@ use core::ops::{Range, RangeInclusive};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What the hypervisor does with memory once it has booted.
-pub struct Kernel {
+pub struct HostMemory {
     table: &'static FrameTable,
     pages: PageAlloc<'static>,
     vmap: &'static Vmap,
@@ -25,7 +25,7 @@ pub struct Kernel {
     grown: AtomicU64,
 }
 
-impl Kernel {
+impl HostMemory {
     /// Puts the parts together.
     pub fn new(
         table: &'static FrameTable,
@@ -33,9 +33,9 @@ impl Kernel {
         vmap: &'static Vmap,
         heap: &'static Heap,
     ) -> Self {
-        let kernel = Self { table, pages, vmap, heap, grown: AtomicU64::new(0) };
-        kernel.replenish(0);
-        kernel
+        let host = Self { table, pages, vmap, heap, grown: AtomicU64::new(0) };
+        host.replenish(0);
+        host
     }
 
     /// The frametable.
@@ -53,7 +53,7 @@ impl Kernel {
     /// # Errors
     ///
     /// As there.
-    pub fn alloc(&self, order: u32, owner: Owner) -> Result<Mfn, PageError> {
+    pub fn alloc(&self, order: u32, owner: FrameOwner) -> Result<Mfn, PageError> {
         self.replenish(0);
         self.pages.alloc(order, owner)
     }
@@ -73,7 +73,7 @@ impl Kernel {
     /// # Errors
     ///
     /// As there.
-    pub fn get_page(&self, mfn: Mfn, owner: Owner) -> Result<(), PageError> {
+    pub fn get_page(&self, mfn: Mfn, owner: FrameOwner) -> Result<(), PageError> {
         self.pages.get_page(mfn, owner)
     }
 
@@ -226,7 +226,7 @@ impl Kernel {
     }
 
     fn grow_by(&self, order: u32) -> Result<Range<PhysAddr>, GrowError> {
-        let first = self.pages.alloc(order, Owner::HYPERVISOR).map_err(|_| GrowError)?;
+        let first = self.pages.alloc(order, FrameOwner::HYPERVISOR).map_err(|_| GrowError)?;
         let range: Range<Mfn> = first..first.checked_add(1 << order).ok_or(GrowError)?;
         if self.vmap.map_identity(&range, Attributes::DATA).is_err() {
             let _ = self.pages.free(first, order);
@@ -252,112 +252,111 @@ struct GrowError;
 
 #[cfg(test)]
 mod tests {
-    use super::{HeapShortage, Kernel};
+    use super::{HeapShortage, HostMemory};
     use crate::base::addr::{Bytes, Frames, PAGE_SIZE};
     use crate::base::attributes::Attributes;
-    use crate::frames::frametable::page_info::Owner;
+    use crate::frames::frametable::page_info::FrameOwner;
     use crate::heap::RESERVE_BYTES;
     use crate::testing::{self, unless_interpreted};
     use core::alloc::{GlobalAlloc, Layout};
     use std::vec::Vec;
 
-    const ME: Owner = Owner::new(9);
+    const ME: FrameOwner = FrameOwner::new(9);
 
-    fn kernel() -> Kernel {
-        testing::kernel(&testing::memory(16 << 20, 1 << 20), 64)
+    fn host() -> HostMemory {
+        testing::host(&testing::memory(16 << 20, 1 << 20), 64)
     }
 
     #[test]
     fn the_heap_gets_a_new_reserve_before_the_next_operation() {
-        let kernel = kernel();
-        assert!(!kernel.heap.needs_reserve());
+        let host = host();
+        assert!(!host.heap.needs_reserve());
         let layout = Layout::from_size_align(RESERVE_BYTES as usize, 8).unwrap();
         for _ in 0..8 {
             // SAFETY: the layout is not empty.
-            let block = unsafe { kernel.heap.alloc(layout) };
+            let block = unsafe { host.heap.alloc(layout) };
             assert!(!block.is_null(), "the reserve should have been there");
-            assert!(kernel.heap.needs_reserve());
-            let mfn = kernel.alloc(0, ME).unwrap();
-            assert!(!kernel.heap.needs_reserve());
-            kernel.free(mfn, 0).unwrap();
+            assert!(host.heap.needs_reserve());
+            let mfn = host.alloc(0, ME).unwrap();
+            assert!(!host.heap.needs_reserve());
+            host.free(mfn, 0).unwrap();
         }
-        assert!(kernel.grown_bytes() >= 8 * RESERVE_BYTES);
+        assert!(host.grown_bytes() >= 8 * RESERVE_BYTES);
     }
 
     #[test]
     fn heap_is_reserved_once_and_in_one_piece() {
-        let kernel = kernel();
-        let grown = kernel.grown_bytes();
-        kernel.reserve_heap(3 << 20).unwrap();
-        assert_eq!(kernel.grown_bytes() - grown, 4 << 20);
-        kernel.reserve_heap(3 << 20).unwrap();
-        assert_eq!(kernel.grown_bytes() - grown, 4 << 20, "it was there already");
+        let host = host();
+        let grown = host.grown_bytes();
+        host.reserve_heap(3 << 20).unwrap();
+        assert_eq!(host.grown_bytes() - grown, 4 << 20);
+        host.reserve_heap(3 << 20).unwrap();
+        assert_eq!(host.grown_bytes() - grown, 4 << 20, "it was there already");
         let layout = Layout::from_size_align(3 << 20, 8).unwrap();
         // SAFETY: the layout is not empty.
-        assert!(!unsafe { kernel.heap.alloc(layout) }.is_null());
+        assert!(!unsafe { host.heap.alloc(layout) }.is_null());
     }
 
     #[test]
     fn heap_that_cannot_be_had_is_refused_with_both_numbers() {
-        let kernel = kernel();
-        let free = kernel.free_bytes();
-        assert_eq!(kernel.reserve_heap(16 << 20), Err(HeapShortage { bytes: 16 << 20, free }));
-        assert_eq!(kernel.reserve_heap(u64::MAX), Err(HeapShortage { bytes: u64::MAX, free }));
-        assert_eq!(kernel.free_bytes(), free);
+        let host = host();
+        let free = host.free_bytes();
+        assert_eq!(host.reserve_heap(16 << 20), Err(HeapShortage { bytes: 16 << 20, free }));
+        assert_eq!(host.reserve_heap(u64::MAX), Err(HeapShortage { bytes: u64::MAX, free }));
+        assert_eq!(host.free_bytes(), free);
     }
 
     #[test]
     fn growing_takes_single_frames_when_nothing_larger_is_left() {
-        let kernel = kernel();
-        let mut frames: Vec<_> = core::iter::from_fn(|| kernel.alloc(0, ME).ok()).collect();
+        let host = host();
+        let mut frames: Vec<_> = core::iter::from_fn(|| host.alloc(0, ME).ok()).collect();
         // Every other frame is free: no two can be had in one piece.
-        frames.retain(|mfn| if mfn.get() % 2 == 0 { kernel.free(*mfn, 0).is_err() } else { true });
-        assert!(kernel.alloc(1, ME).is_err());
-        let grown = kernel.grown_bytes();
+        frames.retain(|mfn| if mfn.get() % 2 == 0 { host.free(*mfn, 0).is_err() } else { true });
+        assert!(host.alloc(1, ME).is_err());
+        let grown = host.grown_bytes();
         let layout = Layout::from_size_align(PAGE_SIZE as usize / 2, 8).unwrap();
         let (wanted, mut blocks) = (unless_interpreted(1000, 250), 0);
         for _ in 0..wanted {
             // SAFETY: the layout is not empty.
-            blocks += usize::from(unsafe { !kernel.heap.alloc(layout).is_null() });
-            let mfn = kernel.alloc(0, ME).unwrap();
-            kernel.free(mfn, 0).unwrap();
+            blocks += usize::from(unsafe { !host.heap.alloc(layout).is_null() });
+            let mfn = host.alloc(0, ME).unwrap();
+            host.free(mfn, 0).unwrap();
         }
-        assert_eq!(blocks, wanted, "the heap ran dry with {} free", Bytes(kernel.free_bytes()));
+        assert_eq!(blocks, wanted, "the heap ran dry with {} free", Bytes(host.free_bytes()));
         // Two blocks to a page, and less than 100 pages were there.
-        assert!(kernel.grown_bytes() - grown >= (wanted as u64 / 2 - 100) * PAGE_SIZE);
+        assert!(host.grown_bytes() - grown >= (wanted as u64 / 2 - 100) * PAGE_SIZE);
     }
 
     #[test]
     fn page_tables_are_made_before_a_mapping_needs_them() {
-        let kernel = kernel();
-        let frame = kernel.alloc(0, ME).unwrap();
+        let host = host();
+        let frame = host.alloc(0, ME).unwrap();
         let pages = unless_interpreted(100_000, 2000);
         let frames: Vec<_> = (0..pages).map(|_| frame).collect();
-        let mapping = kernel.vmap_frames(&frames, Attributes::CONSTANTS).unwrap();
-        assert_eq!(kernel.vmap().vmap_size(mapping.address()), Some(pages as u64));
+        let mapping = host.vmap_frames(&frames, Attributes::CONSTANTS).unwrap();
+        assert_eq!(host.vmap().vmap_size(mapping.address()), Some(pages as u64));
         drop(mapping);
-        assert!(kernel.vmap().with_table(|table| table.source_mut().available()) >= pages / 512);
+        assert!(host.vmap().with_table(|table| table.source_mut().available()) >= pages / 512);
     }
 
     #[test]
     fn there_can_be_more_mappings_than_there_is_room_for_at_first() {
-        let kernel = kernel();
-        let frame = kernel.alloc(0, ME).unwrap();
-        let first = kernel.vmap().with_space(|space| space.capacity());
-        let mappings: Vec<_> =
-            (0..4 * first).map(|_| kernel.vmap_contig(frame, 1, Attributes::DATA).unwrap()).collect();
+        let host = host();
+        let frame = host.alloc(0, ME).unwrap();
+        let first = host.vmap().with_space(|space| space.capacity());
+        let mappings: Vec<_> = (0..4 * first).map(|_| host.vmap_contig(frame, 1, Attributes::DATA).unwrap()).collect();
         assert_eq!(mappings.len(), 4 * first);
         drop(mappings);
-        assert!(kernel.vmap().with_space(|space| space.capacity()) >= 4 * first);
+        assert!(host.vmap().with_space(|space| space.capacity()) >= 4 * first);
     }
 
     #[test]
     fn what_is_mapped_is_what_translates() {
         let ram = testing::memory(16 << 20, 1 << 20);
-        let kernel = testing::kernel(&ram, 64);
-        let block = kernel.alloc(9, ME).unwrap();
-        let mapping = kernel.vmap_contig(block, 512, Attributes::DATA).unwrap();
-        let translate = |va| kernel.vmap().with_table(|table| table.translate(va));
+        let host = testing::host(&ram, 64);
+        let block = host.alloc(9, ME).unwrap();
+        let mapping = host.vmap_contig(block, 512, Attributes::DATA).unwrap();
+        let translate = |va| host.vmap().with_table(|table| table.translate(va));
         for offset in (0..mapping.bytes()).step_by(4096) {
             let va = mapping.address().checked_add(offset).unwrap();
             let (pa, leaf) = translate(va).unwrap();
@@ -368,7 +367,7 @@ mod tests {
         assert!(translate(end).is_none() && translate(start.align_down(4096)).is_some());
         drop(mapping);
         assert!(translate(start).is_none());
-        kernel.free(block, 9).unwrap();
-        assert_eq!(kernel.free_bytes() + kernel.grown_bytes(), ram.bytes());
+        host.free(block, 9).unwrap();
+        assert_eq!(host.free_bytes() + host.grown_bytes(), ram.bytes());
     }
 }

@@ -3,10 +3,10 @@
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::MemorySystem;
 use crate::base::addr::{Bytes, Frames, Mfn};
-use crate::frames::frametable::plan::Plan;
-use crate::memory::Kernel;
+use crate::frames::frametable::plan::FrametablePlan;
+use crate::memory::HostMemory;
 use crate::memory_map::MemoryMap;
-use crate::pdx::Kind;
+use crate::pdx::PdxKind;
 use crate::println;
 use crate::stopwatch::Stopwatch;
 use core::fmt;
@@ -33,11 +33,11 @@ pub struct Report<'a> {
     /// Banks and their owners.
     pub memory: &'a MemoryMap,
     /// The frametable as planned.
-    pub plan: &'a Plan,
+    pub plan: &'a FrametablePlan,
     /// The memory of its chunks.
     pub chunks: &'a [Range<Mfn>],
     /// The memory as it is now.
-    pub kernel: &'a Kernel,
+    pub host: &'a HostMemory,
     /// How long it took.
     pub clock: &'a Stopwatch,
 }
@@ -81,17 +81,17 @@ impl Report<'_> {
 
     fn frametable(&self) {
         let groups = self.plan.groups();
-        info!("pdx     {}", self.kernel.table().pdx().kind());
+        info!("pdx     {}", self.host.table().pdx().kind());
         info!("groups  {groups}  {} of {} valid", groups.count_valid(), groups.span());
         let (size, whole) = (Bytes(self.plan.frametable_bytes()), Bytes(self.plan.contiguous_bytes()));
         info!("frames  {size} of frametable in {} (contiguous: {whole})", Count(self.chunks.len(), "chunk"));
         for (chunk, frames) in self.plan.chunks().iter().zip(self.chunks) {
-            let addresses = self.kernel.table().addresses(chunk);
+            let addresses = self.host.table().addresses(chunk);
             let size = Bytes(chunk.bytes);
-            let how = self.kernel.vmap().describe(addresses.clone());
+            let how = self.host.vmap().describe(addresses.clone());
             info!("        {} -> {:#012x}  {size:>9}  {how}", addresses.start, frames.start.address().get());
         }
-        info!("free    {}", Bytes(self.kernel.free_bytes()));
+        info!("free    {}", Bytes(self.host.free_bytes()));
     }
 
     fn times(&self) {
@@ -101,10 +101,10 @@ impl Report<'_> {
     }
 
     fn script_line(&self) {
-        let kind = match self.kernel.table().pdx().kind() {
-            Kind::None => "none",
-            Kind::Mask { .. } => "mask",
-            Kind::Offset { .. } => "offset",
+        let kind = match self.host.table().pdx().kind() {
+            PdxKind::None => "none",
+            PdxKind::Mask { .. } => "mask",
+            PdxKind::Offset { .. } => "offset",
         };
         let groups = self.plan.groups();
         println!(
@@ -118,7 +118,7 @@ impl Report<'_> {
             self.chunks.len(),
             self.plan.frametable_bytes() >> 10,
             self.plan.contiguous_bytes() >> 10,
-            self.kernel.free_bytes() >> 10,
+            self.host.free_bytes() >> 10,
         );
     }
 }

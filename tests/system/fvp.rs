@@ -4,9 +4,9 @@
 //! map and a plan, that no instruction is in it that an Armv8-R core does not have, and what it does on a core with an MMU.
 
 use lacuna::base::addr::{PhysAddr, Span};
-use lacuna::console::uart::Model;
-use lacuna::devtree::{Blob, Device, Owned, Owner};
-use lacuna::frames::frametable::plan::{Plan, Shape};
+use lacuna::console::uart::UartModel;
+use lacuna::devtree::{Blob, ConsoleDevice, Owned, Owner};
+use lacuna::frames::frametable::plan::{FrametablePlan, FrametableShape};
 use lacuna::inventory::{Inventory, Paper};
 use lacuna::memory_map::{MemoryMap, PhysLimit};
 use lacuna::pdx::{PdxMap, Policy};
@@ -93,8 +93,8 @@ fn its_device_tree_says_what_the_model_has_and_nothing_that_it_lacks() {
     let facts = blob.facts().unwrap();
     assert_eq!(facts.warnings, []);
     assert_eq!(facts.psci, None);
-    let Device::Memory { model, registers, .. } = facts.console.unwrap().device else { panic!("no UART") };
-    assert_eq!((model, registers.start, registers.bytes()), (Model::Pl011, PhysAddr::new(0x9c09_0000), 0x1000));
+    let ConsoleDevice::Memory { model, registers, .. } = facts.console.unwrap().device else { panic!("no UART") };
+    assert_eq!((model, registers.start, registers.bytes()), (UartModel::Pl011, PhysAddr::new(0x9c09_0000), 0x1000));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn its_device_tree_makes_a_memory_map_and_a_plan() {
     for policy in [Policy::Auto, Policy::Mask, Policy::Off] {
         let (pdx, refusal) = PdxMap::choose(policy, memory.banks());
         assert_eq!(refusal, None);
-        let plan = Plan::new(memory.banks(), &pdx, u64::MAX, Shape::default()).unwrap();
+        let plan = FrametablePlan::new(memory.banks(), &pdx, u64::MAX, FrametableShape::default()).unwrap();
         assert_eq!(plan.frametable_bytes(), 8 * MIB, "8 bytes for each frame of 4 GiB");
     }
 }

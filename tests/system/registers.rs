@@ -2,7 +2,7 @@
 
 use lacuna::arch::controls::Control;
 use lacuna::arch::syndrome::Access;
-use lacuna::guest::sysreg::table::{self, Fate, Trap};
+use lacuna::guest::sysreg::table::{self, Fate, TrapBit};
 use lacuna::guest::sysreg::{Handling, SystemRegister, handling};
 use lacuna_tests::{Boot, Outcome, own_guest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// HCR_EL2.TIDCP, which QEMU has since 8.1 alone: before, what it has of the implementation's own registers can be
 /// reached, constants all of them. That they hold nothing is seen by comparing lives.
-const IMPLEMENTATION: Trap = Trap::Set(Control::Hcr, 20);
+const IMPLEMENTATION: TrapBit = TrapBit::Set(Control::Hcr, 20);
 
 /// The lines of a guest's life.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ mod mpu;
 
 use crate::arch::aarch64::cpu;
 use crate::base::addr::Mfn;
-use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::FrameOwner;
 use crate::frames::frametable::table::{FrameTable, Page};
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 
 use crate::base::attributes::Attributes;
 use crate::println;
@@ -21,10 +21,10 @@ use arrayvec::ArrayVec;
 use core::hint::black_box;
 use core::ptr;
 
-const OWNER: Owner = Owner::new(100);
+const OWNER: FrameOwner = FrameOwner::new(100);
 
 /// Prints `lacuna: bench NAME=NUMBER` for everything that is counted.
-pub fn run(kernel: &Kernel, clock: &Stopwatch) {
+pub fn run(host: &HostMemory, clock: &Stopwatch) {
     let empty = nanoseconds(ROUNDS, || ());
     let line = |name: &str, rounds: u64, whole: u64| {
         let overhead = empty * rounds / ROUNDS;
@@ -35,23 +35,23 @@ pub fn run(kernel: &Kernel, clock: &Stopwatch) {
         println!("lacuna: bench boot {stage}={nanoseconds}");
     }
     let early = lacuna_boot::layout().pool;
-    let pool = early.end - early.start + POOL_BYTES + kernel.grown_bytes();
+    let pool = early.end - early.start + POOL_BYTES + host.grown_bytes();
     println!("lacuna: bench pool bytes={pool}");
 
     #[cfg(feature = "mpu")]
     mpu::run();
-    let table = kernel.table();
+    let table = host.table();
     let Some(mfn) = table.banks().first().map(|bank| bank.start) else { return };
     lookups(table, mfn);
 
-    let pair = || kernel.alloc(0, OWNER).and_then(|mfn| kernel.free(mfn, 0)).is_ok();
+    let pair = || host.alloc(0, OWNER).and_then(|mfn| host.free(mfn, 0)).is_ok();
     line("page alloc and free", ROUNDS, nanoseconds(ROUNDS, || assert!(pair())));
 
     for (name, order) in [("4 KiB", 0), ("2 MiB", 9), ("1 GiB", 18)] {
-        let Ok(first) = kernel.alloc(order, OWNER) else { continue };
-        let pair = || kernel.vmap_contig(first, 1 << order, Attributes::DATA).is_ok();
+        let Ok(first) = host.alloc(order, OWNER) else { continue };
+        let pair = || host.vmap_contig(first, 1 << order, Attributes::DATA).is_ok();
         line(&alloc::format!("vmap and vunmap {name}"), ROUNDS, nanoseconds(ROUNDS, || assert!(pair())));
-        if kernel.free(first, order).is_err() {
+        if host.free(first, order).is_err() {
             return;
         }
     }

@@ -8,7 +8,7 @@ use crate::console::mark;
 use crate::console::terminal::Focus;
 use crate::console::terminal::output::{Output, RESTORE, Speaker};
 pub use crate::console::uart::Keyboard;
-use crate::console::uart::{Full, Uart};
+use crate::console::uart::{TransmitterFull, UartDriver};
 use crate::cpu::fixup::{self, Fault};
 use aarch64_cpu::asm::barrier;
 use alloc::boxed::Box;
@@ -41,7 +41,7 @@ struct Logger;
 
 /// A UART that bytes go into, whether or not it has room.
 struct Wire {
-    uart: Box<dyn Uart>,
+    uart: Box<dyn UartDriver>,
     patience: Patience,
 }
 
@@ -59,7 +59,7 @@ struct Port {
 /// # Errors
 ///
 /// The fault. There is no console then.
-pub fn open(uart: Box<dyn Uart>) -> Result<(), Fault> {
+pub fn open(uart: Box<dyn UartDriver>) -> Result<(), Fault> {
     let start = || {
         uart.start();
         // An external abort may come late, as an SError: have it now.
@@ -85,7 +85,7 @@ impl Patience {
     }
 
     /// Sends a byte by `send`, as soon as there is room, unless there never is.
-    fn send(&self, send: impl Fn() -> Result<(), Full>) {
+    fn send(&self, send: impl Fn() -> Result<(), TransmitterFull>) {
         let tries = if self.0.load(Ordering::Relaxed) { 1 } else { PATIENCE };
         let is_sent = (0..tries).any(|_| send().inspect_err(|_| core::hint::spin_loop()).is_ok());
         self.0.store(!is_sent, Ordering::Relaxed);
@@ -105,7 +105,7 @@ pub fn set_level(level: LevelFilter) {
 pub fn print(arguments: fmt::Arguments<'_>) {
     // A failure to print can be told to nobody.
     let _ = match CONSOLE.lock().as_mut() {
-        Some(port) => Line(port).write_fmt(arguments),
+        Some(port) => ConsoleLine(port).write_fmt(arguments),
         None => Emergency.write_fmt(arguments),
     };
 }
@@ -131,9 +131,9 @@ impl Log for Logger {
 }
 
 /// What the hypervisor prints.
-struct Line<'p>(&'p mut Port);
+struct ConsoleLine<'p>(&'p mut Port);
 
-impl Write for Line<'_> {
+impl Write for ConsoleLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write(Speaker::Hypervisor, text.as_bytes());
         Ok(())

@@ -8,8 +8,8 @@
 
 use super::compact;
 use super::error::{
-    BlobError, Block, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, OLD_HEADER_SIZE, OLD_VERSION, Oddity, RESERVATION_SIZE,
-    VERSION,
+    BlobBlock, BlobError, HEADER_SIZE, MAGIC, MAX_DEPTH, MAX_SIZE, OLD_HEADER_SIZE, OLD_VERSION, Oddity,
+    RESERVATION_SIZE, VERSION,
 };
 use super::tokens::{Token, Tokens};
 use crate::base::addr::{PhysAddr, Span};
@@ -23,11 +23,11 @@ use fdt::Fdt;
 ///
 /// Whoever has to map the blob before it can be read maps the header, asks this, and maps the whole.
 pub fn total_size(header: &[u8; HEADER_SIZE]) -> Result<usize, BlobError> {
-    Header::read(header).map(|header| header.total)
+    BlobHeader::read(header).map(|header| header.total)
 }
 
 /// The header's fields that matter here.
-pub(super) struct Header {
+pub(super) struct BlobHeader {
     pub total: usize,
     pub structure: Range<usize>,
     pub strings: Range<usize>,
@@ -36,7 +36,7 @@ pub(super) struct Header {
     pub size: usize,
 }
 
-impl Header {
+impl BlobHeader {
     pub(super) fn read(header: &[u8; HEADER_SIZE]) -> Result<Self, BlobError> {
         let (words, _) = header.as_chunks::<4>();
         let mut words = words.iter().map(|word| u32::from_be_bytes(*word));
@@ -90,13 +90,13 @@ impl<'a> Blob<'a> {
         let Some(start) = bytes.first_chunk::<HEADER_SIZE>() else {
             return Err(BlobError::HeaderCut { have: bytes.len() });
         };
-        let header = Header::read(start)?;
+        let header = BlobHeader::read(start)?;
         let total = header.total;
         let bytes = bytes.get(..total).ok_or(BlobError::CutShort { total, have: bytes.len() })?;
 
         let reservations = reservations(bytes, header.reservations, header.size)?;
-        let structure = block(bytes, Block::Structure, header.structure.clone(), 4, header.size)?;
-        let strings = block(bytes, Block::Strings, header.strings, 1, header.size)?;
+        let structure = block(bytes, BlobBlock::Structure, header.structure.clone(), 4, header.size)?;
+        let strings = block(bytes, BlobBlock::Strings, header.strings, 1, header.size)?;
         let mut findings = Findings::default();
         if header.size == OLD_HEADER_SIZE {
             findings.note_in_copy(Oddity::OldVersion);
@@ -169,7 +169,7 @@ impl Findings {
 /// The part of `bytes` that is `block`.
 pub(super) fn block(
     bytes: &[u8],
-    block: Block,
+    block: BlobBlock,
     range: Range<usize>,
     align: usize,
     header: usize,
@@ -186,9 +186,9 @@ pub(super) fn block(
 
 /// The memory reservation block, up to and including the entry of zeros that ends it.
 pub(super) fn reservations(bytes: &[u8], offset: usize, header: usize) -> Result<&[u8], BlobError> {
-    let rest = block(bytes, Block::Reservations, offset..bytes.len().max(offset), 1, header)?;
+    let rest = block(bytes, BlobBlock::Reservations, offset..bytes.len().max(offset), 1, header)?;
     if !offset.is_multiple_of(8) {
-        return Err(BlobError::BlockUnaligned { block: Block::Reservations, offset, size: 0, align: 8 });
+        return Err(BlobError::BlockUnaligned { block: BlobBlock::Reservations, offset, size: 0, align: 8 });
     }
     let (entries, _) = rest.as_chunks::<RESERVATION_SIZE>();
     let end = entries.iter().position(|entry| *entry == [0; RESERVATION_SIZE]);

@@ -4,12 +4,12 @@
 //! tree made for Xen reserves the same memory here.
 
 use super::facts::Facts;
-use super::guests::{self, GUEST, Kind, SHARED_MEMORY};
+use super::guests::{self, GUEST, ModuleKind, SHARED_MEMORY};
 use super::node::{self, cell_bytes, is_compatible, number, ranges, text};
 use super::owned::{Owned, Owner};
-use super::parts::Role;
+use super::parts::ModuleRole;
 use super::refusal::FactsError;
-use super::warning::Warning;
+use super::warning::TreeWarning;
 use alloc::string::String;
 use alloc::{format, vec};
 use fdt::node::{CellSizes, FdtNode};
@@ -26,7 +26,7 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
         let bus = parent.cell_sizes();
         for child in parent.children() {
             let path = format!("{above}/{}", child.name);
-            if Kind::of(child).is_some() {
+            if ModuleKind::of(child).is_some() {
                 module(child, bus, &path, facts)?;
                 continue;
             }
@@ -37,17 +37,17 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
                 facts.reservations.extend(guests::static_memory(child, bus, &path)?.unwrap_or_default());
                 match above.as_str() {
                     CHOSEN => facts.guests.extend(guests::read(child, bus, &path, &mut facts.warnings)?),
-                    _ => facts.warnings.push(Warning::GuestPlace { node: path.clone() }),
+                    _ => facts.warnings.push(TreeWarning::GuestPlace { node: path.clone() }),
                 }
             }
             pending.push((child, path));
         }
     }
     if node::value(chosen, "xen,static-heap").is_some() {
-        facts.warnings.push(Warning::StaticHeap);
+        facts.warnings.push(TreeWarning::StaticHeap);
     }
     let dom0 = dom0(chosen);
-    facts.warnings.extend(dom0.map(|kernel| Warning::Dom0 { module: format!("{CHOSEN}/{}", kernel.name) }));
+    facts.warnings.extend(dom0.map(|kernel| TreeWarning::Dom0 { module: format!("{CHOSEN}/{}", kernel.name) }));
     bootargs(chosen, dom0, facts);
     Ok(())
 }
@@ -61,16 +61,16 @@ impl Facts<'_> {
         let address = |property: &'static str| match node::value(chosen, property) {
             None => Ok(None),
             Some(value) if matches!(value.len(), 4 | 8) => Ok(Some(number(value))),
-            Some(value) => Err(Warning::InitrdLength { property, bytes: value.len() }),
+            Some(value) => Err(TreeWarning::InitrdLength { property, bytes: value.len() }),
         };
         match (address(START), address(END)) {
             (Ok(None), Ok(None)) => {}
             (Err(warning), _) | (_, Err(warning)) => self.warnings.push(warning),
-            (Ok(Some(_)), Ok(None)) => self.warnings.push(Warning::InitrdHalf { property: START }),
-            (Ok(None), Ok(Some(_))) => self.warnings.push(Warning::InitrdHalf { property: END }),
+            (Ok(Some(_)), Ok(None)) => self.warnings.push(TreeWarning::InitrdHalf { property: START }),
+            (Ok(None), Ok(Some(_))) => self.warnings.push(TreeWarning::InitrdHalf { property: END }),
             (Ok(Some(start)), Ok(Some(end))) => match end.checked_sub(start) {
                 Some(size) => self.reserve_oddly(Owner::Initrd, start, size),
-                None => self.warnings.push(Warning::InitrdOrder { start, end }),
+                None => self.warnings.push(TreeWarning::InitrdOrder { start, end }),
             },
         }
     }
@@ -87,7 +87,7 @@ fn shared_memory(node: FdtNode<'_, '_>, bus: CellSizes, path: &str, facts: &mut 
     let (address, size) = cell_bytes(bus.address_cells).zip(cell_bytes(bus.size_cells)).ok_or_else(bad)?;
     if value.len() == address + size {
         let (_, size) = value.split_at(address);
-        facts.warnings.push(Warning::SharedAnywhere { node: path.into(), size: number(size) });
+        facts.warnings.push(TreeWarning::SharedAnywhere { node: path.into(), size: number(size) });
         return Ok(());
     }
     if value.len() != 2 * address + size {
@@ -96,7 +96,7 @@ fn shared_memory(node: FdtNode<'_, '_>, bus: CellSizes, path: &str, facts: &mut 
     let (start, rest) = value.split_at(address);
     let (_, size) = rest.split_at(address);
     let what = Owned::new(Owner::SharedMem(path.into()), number(start), number(size))?;
-    facts.warnings.push(Warning::SharedMemory { what: what.clone() });
+    facts.warnings.push(TreeWarning::SharedMemory { what: what.clone() });
     facts.reservations.push(what);
     Ok(())
 }
@@ -121,9 +121,9 @@ fn bootargs<'a>(chosen: FdtNode<'_, 'a>, dom0: Option<FdtNode<'_, 'a>>, facts: &
             continue;
         };
         match (text(value), dom0.filter(|kernel| !has_own(kernel))) {
-            (None, _) => facts.warnings.push(Warning::NotText { property }),
+            (None, _) => facts.warnings.push(TreeWarning::NotText { property }),
             (Some(_), Some(kernel)) if property == "bootargs" => {
-                facts.warnings.push(Warning::ForeignBootargs { module: format!("{CHOSEN}/{}", kernel.name) });
+                facts.warnings.push(TreeWarning::ForeignBootargs { module: format!("{CHOSEN}/{}", kernel.name) });
             }
             (Some(text), _) => facts.bootargs = Some(text),
         }
@@ -134,6 +134,6 @@ fn bootargs<'a>(chosen: FdtNode<'_, 'a>, dom0: Option<FdtNode<'_, 'a>>, facts: &
 /// The kernel of Xen's dom0, which is a module right below `/chosen`. Of modules that do not say what they are, the
 /// first is the kernel.
 fn dom0<'b, 'a>(chosen: FdtNode<'b, 'a>) -> Option<FdtNode<'b, 'a>> {
-    let first = |kind| chosen.children().find(|child| Kind::of(*child) == Some(kind));
-    first(Kind::Told(Role::Kernel)).or_else(|| first(Kind::Untold))
+    let first = |kind| chosen.children().find(|child| ModuleKind::of(*child) == Some(kind));
+    first(ModuleKind::Told(ModuleRole::Kernel)).or_else(|| first(ModuleKind::Untold))
 }

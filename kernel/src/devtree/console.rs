@@ -4,10 +4,10 @@ use super::bus;
 use super::facts::Facts;
 use super::interrupts::Controller;
 use super::node::{is_okay, lists, number, text, value};
-use super::parts::{Console, Device};
-use super::warning::Warning;
+use super::parts::{Console, ConsoleDevice};
+use super::warning::TreeWarning;
 use crate::base::addr::Span;
-use crate::console::uart::{Access, Model, Order, Width};
+use crate::console::uart::{Order, RegisterAccess, RegisterWidth, UartModel};
 use alloc::string::String;
 use alloc::vec::Vec;
 use fdt::node::FdtNode;
@@ -39,50 +39,54 @@ fn find<'b, 'a>(
     root: FdtNode<'b, 'a>,
     chosen: Option<FdtNode<'b, 'a>>,
     aliases: Option<FdtNode<'b, 'a>>,
-) -> Result<(Console, Vec<FdtNode<'b, 'a>>), Warning> {
+) -> Result<(Console, Vec<FdtNode<'b, 'a>>), TreeWarning> {
     let property = |name| chosen.and_then(|chosen| value(chosen, name)).and_then(text);
-    let stdout = property("stdout-path").or_else(|| property("linux,stdout-path")).ok_or(Warning::NoStdout)?;
+    let stdout = property("stdout-path").or_else(|| property("linux,stdout-path")).ok_or(TreeWarning::NoStdout)?;
     let name = stdout.split(':').next().unwrap_or(stdout);
 
     let path = if name.starts_with('/') { name } else { resolve(aliases, name)? };
-    let nodes = bus::walk(root, path).ok_or_else(|| Warning::StdoutNotFound { path: path.into() })?;
-    let uart = *nodes.last().ok_or_else(|| Warning::StdoutNotFound { path: path.into() })?;
+    let nodes = bus::walk(root, path).ok_or_else(|| TreeWarning::StdoutNotFound { path: path.into() })?;
+    let uart = *nodes.last().ok_or_else(|| TreeWarning::StdoutNotFound { path: path.into() })?;
 
     if !is_okay(value(uart, "status")) {
-        return Err(Warning::StdoutDisabled { node: path.into() });
+        return Err(TreeWarning::StdoutDisabled { node: path.into() });
     }
     let device = device(uart, path, &nodes)?;
     Ok((Console { node: path.into(), device, interrupt: None }, nodes))
 }
 
 /// The device of the node at `path`, the last of `nodes`.
-fn device(uart: FdtNode<'_, '_>, path: &str, nodes: &[FdtNode<'_, '_>]) -> Result<Device, Warning> {
+fn device(uart: FdtNode<'_, '_>, path: &str, nodes: &[FdtNode<'_, '_>]) -> Result<ConsoleDevice, TreeWarning> {
     let node = String::from(path);
     // The most specific name comes first, so the first one that is known is the best.
     let names = value(uart, "compatible").unwrap_or_default();
-    let Some((model, usual)) = names.split(|&byte| byte == 0).find_map(Model::of) else {
+    let Some((model, usual)) = names.split(|&byte| byte == 0).find_map(UartModel::of) else {
         if lists(names, &[DEBUG_CHANNEL]) {
-            return Ok(Device::DebugChannel);
+            return Ok(ConsoleDevice::DebugChannel);
         }
         let compatible = text(names).unwrap_or_default().into();
-        return Err(Warning::StdoutUnknown { node, compatible });
+        return Err(TreeWarning::StdoutUnknown { node, compatible });
     };
     let Some(&[registers]) = bus::registers(nodes, 1).as_deref() else {
-        return Err(Warning::StdoutUnreachable { node });
+        return Err(TreeWarning::StdoutUnreachable { node });
     };
     let access = match access(uart, model, usual) {
         Ok(access) => access,
-        Err((property, value)) => return Err(Warning::StdoutAccess { node, property, value }),
+        Err((property, value)) => return Err(TreeWarning::StdoutAccess { node, property, value }),
     };
     match missing(registers, model, access) {
-        None => Ok(Device::Memory { model, registers, access }),
-        Some(bytes) => Err(Warning::StdoutRegisters { node, registers, bytes, width: access.width.bytes() }),
+        None => Ok(ConsoleDevice::Memory { model, registers, access }),
+        Some(bytes) => Err(TreeWarning::StdoutRegisters { node, registers, bytes, width: access.width.bytes() }),
     }
 }
 
 /// How the registers are accessed: as usual for the model, unless the node says something else (Linux,
 /// Documentation/devicetree/bindings/serial/8250.yaml and serial.yaml). A property that makes no sense comes back.
-fn access(uart: FdtNode<'_, '_>, model: Model, usual: Access) -> Result<Access, (&'static str, u64)> {
+fn access(
+    uart: FdtNode<'_, '_>,
+    model: UartModel,
+    usual: RegisterAccess,
+) -> Result<RegisterAccess, (&'static str, u64)> {
     let mut access = usual;
     if value(uart, "big-endian").is_some() {
         access.order = Order::Big;
@@ -90,7 +94,7 @@ fn access(uart: FdtNode<'_, '_>, model: Model, usual: Access) -> Result<Access, 
         access.order = Order::Little;
     }
     // The registers of the others lie where they lie.
-    if !matches!(model, Model::Ns16550(_)) {
+    if !matches!(model, UartModel::Ns16550(_)) {
         return Ok(access);
     }
     let property = |name| value(uart, name).map(number);
@@ -99,9 +103,9 @@ fn access(uart: FdtNode<'_, '_>, model: Model, usual: Access) -> Result<Access, 
     }
     if let Some(width) = property("reg-io-width") {
         access.width = match width {
-            1 => Width::Byte,
-            2 => Width::Half,
-            4 => Width::Word,
+            1 => RegisterWidth::Byte,
+            2 => RegisterWidth::Half,
+            4 => RegisterWidth::Word,
             _ => return Err(("reg-io-width", width)),
         };
     }
@@ -113,7 +117,7 @@ fn access(uart: FdtNode<'_, '_>, model: Model, usual: Access) -> Result<Access, 
 
 /// How many bytes of registers the driver uses, if they are not all there or not aligned for their accesses. Some trees
 /// name fewer than the device has.
-fn missing(registers: Span, model: Model, access: Access) -> Option<u64> {
+fn missing(registers: Span, model: UartModel, access: RegisterAccess) -> Option<u64> {
     let width = access.width.bytes();
     let (first, last) = (access.position(0) as u64, access.position(model.last_register()) as u64);
     let bytes = last + width;
@@ -123,10 +127,10 @@ fn missing(registers: Span, model: Model, access: Access) -> Option<u64> {
 }
 
 /// The path that an alias stands for. An alias cannot stand for another one, so there is no circle to be caught in.
-fn resolve<'a>(aliases: Option<FdtNode<'_, 'a>>, alias: &str) -> Result<&'a str, Warning> {
+fn resolve<'a>(aliases: Option<FdtNode<'_, 'a>>, alias: &str) -> Result<&'a str, TreeWarning> {
     match aliases.and_then(|aliases| value(aliases, alias)).and_then(text) {
         Some(path) if path.starts_with('/') => Ok(path),
-        Some(value) => Err(Warning::StdoutAlias { alias: alias.into(), value: value.into() }),
-        None => Err(Warning::StdoutNotFound { path: alias.into() }),
+        Some(value) => Err(TreeWarning::StdoutAlias { alias: alias.into(), value: value.into() }),
+        None => Err(TreeWarning::StdoutNotFound { path: alias.into() }),
     }
 }

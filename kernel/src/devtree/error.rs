@@ -46,9 +46,9 @@ pub enum BlobError {
     #[error("device tree is cut short: it claims to be {total} bytes, {have} are there")]
     CutShort { total: usize, have: usize },
     #[error("device tree's {block} at offset {offset:#x}, {size} bytes, lies outside its {total} bytes")]
-    BlockOutside { block: Block, offset: usize, size: usize, total: usize },
+    BlockOutside { block: BlobBlock, offset: usize, size: usize, total: usize },
     #[error("device tree's {block} at offset {offset:#x}, {size} bytes, is not aligned to {align} bytes")]
-    BlockUnaligned { block: Block, offset: usize, size: usize, align: usize },
+    BlockUnaligned { block: BlobBlock, offset: usize, size: usize, align: usize },
     #[error("device tree's memory reservations at offset {offset:#x} have no end")]
     OpenReservations { offset: usize },
     #[error("device tree is cut short: {what} at offset {offset:#x} needs {needs} bytes, {left} are left")]
@@ -98,7 +98,7 @@ pub enum Oddity {
 
 /// A part of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum BlobBlock {
     /// Memory reservations.
     Reservations,
     /// Nodes and properties.
@@ -107,7 +107,7 @@ pub enum Block {
     Strings,
 }
 
-impl fmt::Display for Block {
+impl fmt::Display for BlobBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reservations => "memory reservation block",

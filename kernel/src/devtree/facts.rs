@@ -1,9 +1,9 @@
 //! What a device tree says that the boot needs, as typed facts.
 
 use super::owned::{Owned, Owner};
-use super::parts::{Bank, Console, Gic, Guest};
+use super::parts::{Bank, Console, GicFacts, Guest};
 use super::refusal::FactsError;
-use super::warning::Warning;
+use super::warning::TreeWarning;
 use crate::arch::conduit::Conduit;
 use crate::base::addr::{PhysAddr, Span};
 use crate::base::interrupt::Interrupt;
@@ -23,7 +23,7 @@ pub struct Facts<'a> {
     /// How to call PSCI.
     pub psci: Option<Conduit>,
     /// The GIC, if there is one of version 3.
-    pub gic: Option<Gic>,
+    pub gic: Option<GicFacts>,
     /// The interrupt of the virtual timer, if there is a GIC. Private to each CPU.
     pub virtual_timer: Option<Interrupt>,
     /// The interrupt of the physical timer that is not Secure, likewise.
@@ -33,7 +33,7 @@ pub struct Facts<'a> {
     /// The hypervisor's command line.
     pub bootargs: Option<&'a str>,
     /// What was left out, and why.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<TreeWarning>,
 }
 
 impl Owned {
@@ -57,7 +57,7 @@ impl Facts<'_> {
     }
 
     /// What there is; what cannot be used is missing, with a warning.
-    pub(super) fn or_warning<T, E: Into<Warning>>(&mut self, found: Result<Option<T>, E>) -> Option<T> {
+    pub(super) fn or_warning<T, E: Into<TreeWarning>>(&mut self, found: Result<Option<T>, E>) -> Option<T> {
         found.unwrap_or_else(|error| {
             self.warnings.push(error.into());
             None

@@ -7,7 +7,7 @@ use super::bus;
 use super::facts::Facts;
 use super::interrupts::Controller;
 use super::node::{number, value};
-use super::parts::Gic;
+use super::parts::GicFacts;
 use super::refusal::{FRAME, GicError, REDISTRIBUTOR};
 use crate::base::addr::{PAGE_SIZE, Span};
 use fdt::node::FdtNode;
@@ -34,7 +34,7 @@ pub(super) fn read(root: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Option<Contr
 }
 
 /// The GIC that is the last of `nodes`, but for its interrupt.
-fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
+fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(GicFacts, Controller), GicError> {
     const REGIONS: &str = "#redistributor-regions";
     const STRIDE: &str = "redistributor-stride";
     let node = bus::path(nodes);
@@ -66,7 +66,7 @@ fn describe(nodes: &[FdtNode<'_, '_>]) -> Result<(Gic, Controller), GicError> {
         return Err(GicError::Small { node, span });
     }
     let (distributor, redistributors) = (*distributor, redistributors.to_vec());
-    Ok((Gic { node, distributor, redistributors, stride, maintenance: None }, controller))
+    Ok((GicFacts { node, distributor, redistributors, stride, maintenance: None }, controller))
 }
 
 /// Which interrupt of the timer, the last of `nodes`, is the one of that name: where names are left out, that in `place`

@@ -5,10 +5,10 @@
 
 use super::facts::Facts;
 use super::node::{entries, is_okay, number, ranges, text, value};
-use super::owned::{Mapping, Owned, Owner};
+use super::owned::{MapPermission, Owned, Owner};
 use super::parts::Bank;
 use super::refusal::FactsError;
-use super::warning::Warning;
+use super::warning::TreeWarning;
 use crate::base::addr::{PhysAddr, Span};
 use alloc::format;
 use alloc::vec::Vec;
@@ -66,7 +66,7 @@ impl Facts<'_> {
         if self.banks.is_empty() {
             return Err(FactsError::NothingUsable { first });
         }
-        self.warnings.extend(usable.into_iter().map(|range| Warning::UsableRange { range }));
+        self.warnings.extend(usable.into_iter().map(|range| TreeWarning::UsableRange { range }));
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Facts<'_> {
         let cells = parent.cell_sizes();
         // Nothing says how its children's ranges are to be read, so Linux reads none. Without children nobody misses it.
         if !(has("#address-cells") && has("#size-cells")) && parent.children().next().is_some() {
-            self.warnings.push(Warning::ReservedCells);
+            self.warnings.push(TreeWarning::ReservedCells);
             return;
         }
         for child in parent.children() {
@@ -86,12 +86,12 @@ impl Facts<'_> {
             let path = format!("{RESERVED}/{}", child.name);
             let Some(reg) = value(child, "reg").filter(|reg| !reg.is_empty()) else {
                 self.warnings.push(match value(child, "size") {
-                    Some(size) if size.len() <= 8 => Warning::Dynamic { node: path, size: number(size) },
-                    _ => Warning::NoRange { node: path },
+                    Some(size) if size.len() <= 8 => TreeWarning::Dynamic { node: path, size: number(size) },
+                    _ => TreeWarning::NoRange { node: path },
                 });
                 continue;
             };
-            let mapping = value(child, "no-map").map_or(Mapping::Allowed, |_| Mapping::Forbidden);
+            let mapping = value(child, "no-map").map_or(MapPermission::Allowed, |_| MapPermission::Forbidden);
             match entries(reg, cells, "reg", &path) {
                 Ok((found, rest)) => {
                     for (start, size) in found {
@@ -108,19 +108,19 @@ impl Facts<'_> {
     /// nothing to reserve past the end of the address space.
     pub(super) fn reserve_oddly(&mut self, owner: Owner, start: u64, size: u64) {
         if size == 0 {
-            self.warnings.push(Warning::EmptyRange { owner, start });
+            self.warnings.push(TreeWarning::EmptyRange { owner, start });
             return;
         }
         let owned = Owned { owner, span: up_to_the_end(start, size) };
         if start.checked_add(size).is_none() {
-            self.warnings.push(Warning::Wraps { what: owned.clone(), size });
+            self.warnings.push(TreeWarning::Wraps { what: owned.clone(), size });
         }
         self.reservations.push(owned);
     }
 
     /// What is left out of the tree, if something is: with a warning.
     pub(super) fn or_warn(&mut self, found: Result<(), FactsError>) {
-        self.warnings.extend(found.err().map(|error| Warning::LeftOut { error }));
+        self.warnings.extend(found.err().map(|error| TreeWarning::LeftOut { error }));
     }
 }
 

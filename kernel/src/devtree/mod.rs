@@ -33,11 +33,13 @@ mod warning;
 pub(crate) mod tests;
 
 pub use check::{Blob, total_size};
-pub use error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH, MAX_SIZE, Oddity};
+pub use error::{BlobBlock, BlobError, HEADER_SIZE, MAX_DEPTH, MAX_SIZE, Oddity};
 pub use facts::Facts;
 pub(crate) use node::{is_compatible, text};
-pub use owned::{Mapping, Owned, Owner};
-pub use parts::{Backing, Bank, Console, Device, Gic, Guest, GuestUart, Module, Placement, Role, Unmapped};
-pub use refusal::{FactsError, GicError, GuestError, InterruptError};
+pub use owned::{MapPermission, Owned, Owner};
+pub use parts::{
+    Backing, Bank, Console, ConsoleDevice, GicFacts, Guest, GuestAddresses, GuestUart, Module, ModuleRole, Unmapped,
+};
+pub use refusal::{FactsError, GicError, GuestNodeError, InterruptError};
 pub use survey::Survey;
-pub use warning::Warning;
+pub use warning::TreeWarning;

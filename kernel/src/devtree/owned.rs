@@ -25,7 +25,7 @@ pub enum Owner {
         /// Path of the node.
         node: String,
         /// Whether the range may be mapped at all.
-        mapping: Mapping,
+        mapping: MapPermission,
     },
     /// An entry of the blob's memory reservation block (`/memreserve/`), counted from 0.
     MemReserve(usize),
@@ -35,7 +35,7 @@ pub enum Owner {
 
 /// What `/reserved-memory` allows to be done with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mapping {
+pub enum MapPermission {
     /// The range may be mapped.
     Allowed,
     /// `no-map`: the range must not be mapped, not even for speculation.
@@ -51,8 +51,10 @@ impl fmt::Display for Owner {
             Self::Module(node) => write!(f, "module {node}"),
             Self::StaticMem(node) => write!(f, "xen,static-mem of {node}"),
             Self::SharedMem(node) => write!(f, "shared memory {node}"),
-            Self::ReservedMemory { node, mapping: Mapping::Allowed } => write!(f, "reserved-memory {node}"),
-            Self::ReservedMemory { node, mapping: Mapping::Forbidden } => write!(f, "reserved-memory (no-map) {node}"),
+            Self::ReservedMemory { node, mapping: MapPermission::Allowed } => write!(f, "reserved-memory {node}"),
+            Self::ReservedMemory { node, mapping: MapPermission::Forbidden } => {
+                write!(f, "reserved-memory (no-map) {node}")
+            }
             Self::MemReserve(entry) => write!(f, "memreserve entry {entry}"),
             Self::FrameZero => f.write_str("frame 0"),
         }

@@ -2,7 +2,7 @@
 
 use crate::base::addr::{PhysAddr, Span};
 use crate::base::interrupt::Interrupt;
-use crate::console::uart::{Access, Model};
+use crate::console::uart::{RegisterAccess, UartModel};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -24,22 +24,22 @@ pub struct Console {
     /// Path of the UART's node as `stdout-path` or its alias gives it.
     pub node: String,
     /// What it is.
-    pub device: Device,
+    pub device: ConsoleDevice,
     /// The UART's interrupt, if the tree says where it goes and there is a GIC.
     pub interrupt: Option<Interrupt>,
 }
 
 /// The device of a console.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Device {
+pub enum ConsoleDevice {
     /// A UART with registers in memory.
     Memory {
         /// Which driver it takes.
-        model: Model,
+        model: UartModel,
         /// The registers, as the CPU sees them.
         registers: Span,
         /// How they are accessed.
-        access: Access,
+        access: RegisterAccess,
     },
     /// The debug communications channel of the CPU, which has no registers in memory.
     DebugChannel,
@@ -47,7 +47,7 @@ pub enum Device {
 
 /// A GICv3.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gic {
+pub struct GicFacts {
     /// Path of its node.
     pub node: String,
     /// Registers of the distributor, as the CPU sees them: whole frames of 64 KiB.
@@ -107,13 +107,13 @@ pub enum Backing {
         /// Host memory: whole pages, none empty, as many as the guest's RAM has, in the order of the tree.
         ranges: Vec<Span>,
         /// Where the guest finds it.
-        placement: Placement,
+        placement: GuestAddresses,
     },
 }
 
 /// Where a guest finds its RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum GuestAddresses {
     /// At the addresses that all guests have.
     Usual,
     /// `direct-map`: at the host's addresses.
@@ -142,7 +142,7 @@ pub struct Module {
 
 /// What a module is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ModuleRole {
     /// The kernel, whose command line is the guest's.
     Kernel,
     /// The initial ramdisk.
@@ -151,7 +151,7 @@ pub enum Role {
     DeviceTree,
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for ModuleRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kernel => "kernel",

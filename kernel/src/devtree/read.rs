@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::node::{self, is_okay, text};
 use super::owned::Owner;
 use super::refusal::FactsError;
-use super::warning::Warning;
+use super::warning::TreeWarning;
 use super::{chosen, console, gic};
 use crate::arch::conduit::Conduit;
 use alloc::format;
@@ -25,7 +25,7 @@ impl Blob<'_> {
     /// Reads the facts into `facts`, which are to be empty: those by which the machine can say why it ends, and end, are
     /// there in any case.
     pub fn read<'a>(&'a self, facts: &mut Facts<'a>) -> Result<(), FactsError> {
-        facts.warnings.extend(self.oddities().iter().cloned().map(Warning::Blob));
+        facts.warnings.extend(self.oddities().iter().cloned().map(TreeWarning::Blob));
         let fdt = self.reader();
         // Nothing can be found in a tree without a root, and a checked tree has one.
         let root = fdt.find_node("/").ok_or(FactsError::NoMemory)?;
@@ -96,7 +96,7 @@ impl Facts<'_> {
             "hvc" => self.psci = Some(Conduit::Hvc),
             method => self
                 .warnings
-                .push(Warning::PsciMethod { node: format!("{parent}/{}", node.name), method: method.into() }),
+                .push(TreeWarning::PsciMethod { node: format!("{parent}/{}", node.name), method: method.into() }),
         }
     }
 }

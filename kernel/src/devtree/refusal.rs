@@ -1,7 +1,7 @@
 //! Why a readable device tree, or a part of it, cannot be used.
 
 use super::owned::Owner;
-use super::parts::Role;
+use super::parts::ModuleRole;
 use crate::base::addr::{PAGE_SIZE, Span};
 use crate::base::interrupt::MAX_SPIS;
 use alloc::string::String;
@@ -35,7 +35,7 @@ pub enum FactsError {
     #[error("{property} of {node} has {bytes} bytes instead of an address and a size, or two addresses and a size")]
     SharedLength { node: String, property: &'static str, bytes: usize },
     #[error(transparent)]
-    Guest(#[from] GuestError),
+    Guest(#[from] GuestNodeError),
 }
 
 /// Why a GIC cannot be used.
@@ -80,7 +80,7 @@ pub enum InterruptError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]
-pub enum GuestError {
+pub enum GuestNodeError {
     #[error("{property} of {node} has {bytes} bytes instead of {legal}")]
     Length { node: String, property: &'static str, bytes: usize, legal: &'static str },
     #[error("memory of {node} is {kib} KiB, not a multiple of 4 KiB above 0 and below 2^54")]
@@ -104,7 +104,7 @@ pub enum GuestError {
     #[error("{node} has no kernel module")]
     NoKernel { node: String },
     #[error("{second} is a second {role} beside {first}")]
-    TwoModules { role: Role, first: String, second: String },
+    TwoModules { role: ModuleRole, first: String, second: String },
     #[error("{node} does not say what it is, which only a kernel and a ramdisk need not")]
     Untold { node: String },
     #[error("reg of {node} has {count} ranges instead of one")]

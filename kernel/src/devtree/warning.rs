@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]
-pub enum Warning {
+pub enum TreeWarning {
     #[error("/chosen has no stdout-path: no console")]
     NoStdout,
     #[error("stdout-path '{path}' names no node: no console")]

@@ -14,12 +14,12 @@ use core::ops::Range;
 /// A chunk of the frametable has its virtual address fixed by the first group it describes. Only memory that is congruent
 /// to that address modulo the block size can be mapped by blocks, so aligning the physical address alone is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placement {
+pub struct FramePlacement {
     align: u64,
     phase: u64,
 }
 
-impl Placement {
+impl FramePlacement {
     /// Anywhere.
     pub const PAGE: Self = Self { align: PAGE_SIZE, phase: 0 };
 
@@ -107,7 +107,7 @@ impl BootAlloc {
         &mut self,
         what: &'static str,
         frames: u64,
-        placement: Placement,
+        placement: FramePlacement,
     ) -> Result<Range<Mfn>, BootAllocError> {
         if frames == 0 {
             return Err(BootAllocError::Empty { what });
@@ -168,7 +168,7 @@ impl BootAlloc {
 
 #[cfg(test)]
 mod tests {
-    use super::{BootAlloc, BootAllocError, Placement};
+    use super::{BootAlloc, BootAllocError, FramePlacement};
     use crate::base::addr::{Frames, Mfn, PAGE_SIZE};
     use core::ops::Range;
     use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
@@ -188,15 +188,15 @@ mod tests {
     #[test]
     fn allocation_goes_from_the_top_down() {
         let mut boot = alloc(&[range(0x10, 0x20), range(0x40, 0x50)]);
-        assert_eq!(boot.alloc("a", 4, Placement::PAGE), Ok(range(0x4c, 0x50)));
-        assert_eq!(boot.alloc("b", 0xd, Placement::PAGE), Ok(range(0x13, 0x20)));
+        assert_eq!(boot.alloc("a", 4, FramePlacement::PAGE), Ok(range(0x4c, 0x50)));
+        assert_eq!(boot.alloc("b", 0xd, FramePlacement::PAGE), Ok(range(0x13, 0x20)));
         assert_eq!(boot.into_free(), vec![range(0x10, 0x13), range(0x40, 0x4c)]);
     }
 
     #[test]
     fn both_remainders_of_an_aligned_allocation_stay_free() {
         let mut boot = alloc(&[range(0x101, 0x3ff)]);
-        assert_eq!(boot.alloc("a", 0x10, Placement::aligned(0x200 * PAGE_SIZE)), Ok(range(0x200, 0x210)));
+        assert_eq!(boot.alloc("a", 0x10, FramePlacement::aligned(0x200 * PAGE_SIZE)), Ok(range(0x200, 0x210)));
         assert_eq!(boot.into_free(), vec![range(0x101, 0x200), range(0x210, 0x3ff)]);
     }
 
@@ -204,14 +204,14 @@ mod tests {
     fn a_phase_makes_physical_and_virtual_address_agree() {
         let mut boot = alloc(&[range(0, 0x10000)]);
         let virt = 0xff80_0260_0000;
-        let got = boot.alloc("chunk", 0x2000, Placement::congruent(virt, 32 << 20)).unwrap();
+        let got = boot.alloc("chunk", 0x2000, FramePlacement::congruent(virt, 32 << 20)).unwrap();
         assert_eq!(got.start.address().get() % (32 << 20), virt % (32 << 20));
     }
 
     #[test]
     fn exhaustion_names_size_and_largest_run_and_changes_nothing() {
         let mut boot = alloc(&[range(1, 4), range(8, 0x10)]);
-        let error = boot.alloc("the frametable", 9, Placement::PAGE).unwrap_err();
+        let error = boot.alloc("the frametable", 9, FramePlacement::PAGE).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no room for the frametable: 36.0 KiB needed at a multiple of 4.0 KiB, the largest free run is 32.0 KiB"
@@ -233,7 +233,7 @@ mod tests {
     /// Xen's allocator returns an arbitrary frame, or stops, when asked for none (F6).
     #[test]
     fn f6_nothing_is_not_an_allocation() {
-        assert_eq!(alloc(&[range(0, 8)]).alloc("x", 0, Placement::PAGE), Err(BootAllocError::Empty { what: "x" }));
+        assert_eq!(alloc(&[range(0, 8)]).alloc("x", 0, FramePlacement::PAGE), Err(BootAllocError::Empty { what: "x" }));
     }
 
     fn any_free() -> impl Strategy<Value = Vec<Range<Mfn>>> {
@@ -261,7 +261,7 @@ mod tests {
             let mut boot = alloc(&free);
             for (frames, order, phase) in requests {
                 let align = PAGE_SIZE << order;
-                let placement = Placement::congruent(phase * PAGE_SIZE, align);
+                let placement = FramePlacement::congruent(phase * PAGE_SIZE, align);
                 let fits = |start: &u64| (*start..start + frames).all(|frame| model.contains(&frame))
                     && (start * PAGE_SIZE) % align == (phase * PAGE_SIZE) % align;
                 let expected = (0..400).rev().find(fits);

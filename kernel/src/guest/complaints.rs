@@ -25,7 +25,7 @@ pub struct Complaints {
 
 /// Whether to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Reporting {
     /// Yes; before it, so many were left out.
     Report {
         /// How many.
@@ -46,8 +46,8 @@ impl Complaints {
     #[cfg(all(target_os = "none", feature = "mmu"))]
     pub fn has_room(&mut self, name: &str) -> bool {
         match self.one_more(cpu::nanoseconds(cpu::ticks())) {
-            Verdict::LeaveOut => false,
-            Verdict::Report { left_out } => {
+            Reporting::LeaveOut => false,
+            Reporting::Report { left_out } => {
                 Self::say_left_out(name, left_out);
                 true
             }
@@ -68,50 +68,50 @@ impl Complaints {
     }
 
     /// Whether something that happens `now` is reported.
-    pub fn one_more(&mut self, now: u64) -> Verdict {
+    pub fn one_more(&mut self, now: u64) -> Reporting {
         let gained = now.saturating_sub(self.since) / REFILL_NANOSECONDS;
         self.since += gained * REFILL_NANOSECONDS;
         self.room = (self.room + gained).min(BURST);
         if self.room == 0 {
             self.left_out += 1;
-            return Verdict::LeaveOut;
+            return Reporting::LeaveOut;
         }
         self.room -= 1;
-        Verdict::Report { left_out: core::mem::take(&mut self.left_out) }
+        Reporting::Report { left_out: core::mem::take(&mut self.left_out) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, Complaints, REFILL_NANOSECONDS, Verdict};
+    use super::{BURST, Complaints, REFILL_NANOSECONDS, Reporting};
 
     #[test]
     fn a_burst_is_reported_and_then_no_more() {
         let mut complaints = Complaints::new(1000);
         for _ in 0..BURST {
-            assert_eq!(complaints.one_more(1000), Verdict::Report { left_out: 0 });
+            assert_eq!(complaints.one_more(1000), Reporting::Report { left_out: 0 });
         }
-        assert_eq!(complaints.one_more(1000), Verdict::LeaveOut);
+        assert_eq!(complaints.one_more(1000), Reporting::LeaveOut);
     }
 
     #[test]
     fn what_was_left_out_is_counted_once() {
         let mut complaints = Complaints::new(0);
-        let reported = (0..BURST + 5).filter(|_| complaints.one_more(0) != Verdict::LeaveOut).count() as u64;
+        let reported = (0..BURST + 5).filter(|_| complaints.one_more(0) != Reporting::LeaveOut).count() as u64;
         assert_eq!(reported, BURST);
         assert_eq!(complaints.left_out, 5);
-        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::Report { left_out: 5 });
+        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Reporting::Report { left_out: 5 });
         assert_eq!(complaints.left_out, 0);
-        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Verdict::LeaveOut);
-        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 1 });
-        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Verdict::Report { left_out: 0 });
+        assert_eq!(complaints.one_more(REFILL_NANOSECONDS), Reporting::LeaveOut);
+        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Reporting::Report { left_out: 1 });
+        assert_eq!(complaints.one_more(3 * REFILL_NANOSECONDS), Reporting::Report { left_out: 0 });
     }
 
     #[test]
     fn time_gives_no_more_than_a_burst() {
         let mut complaints = Complaints::new(0);
         let later = 1000 * BURST * REFILL_NANOSECONDS;
-        let reported = (0..2 * BURST).filter(|_| complaints.one_more(later) != Verdict::LeaveOut).count() as u64;
+        let reported = (0..2 * BURST).filter(|_| complaints.one_more(later) != Reporting::LeaveOut).count() as u64;
         assert_eq!(reported, BURST);
     }
 }

@@ -6,19 +6,19 @@
 use crate::arch;
 use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::base::id::DomainId;
-use crate::devtree::{Backing, Guest, GuestUart, MAX_SIZE, Module, Placement as AddressesOf, Unmapped};
-use crate::frames::frametable::page_info::Owner;
-use crate::guest::device::uart::Uart;
-use crate::guest::device::vgic::{Shape, ShapeError, Vgic};
-use crate::guest::isolation::stage2::{Config, Plan, PlanError, Stage2, Stage2Error, Vmid};
+use crate::devtree::{Backing, Guest, GuestAddresses as AddressesOf, GuestUart, MAX_SIZE, Module, Unmapped};
+use crate::frames::frametable::page_info::FrameOwner;
+use crate::guest::device::uart::Vpl011;
+use crate::guest::device::vgic::{Vgic, VgicShape, VgicShapeError};
+use crate::guest::isolation::stage2::{Config, Stage2, Stage2Error, Stage2Plan, Stage2PlanError, Vmid};
 use crate::guest::layout::{self, LayoutError};
 use crate::guest::load::kernel_image::{KernelError, KernelImage};
 use crate::guest::load::placement::{Needs, Placement, PlacementError};
-use crate::guest::load::tree::{GuestTree, TreeError, cpu_name};
+use crate::guest::load::tree::{GuestTree, GuestTreeError, cpu_name};
 use crate::guest::map::{GuestMap, GuestMapError};
 use crate::guest::memory::window::ModuleWindow;
-use crate::guest::memory::{GuestMemory, MemoryError, Source};
-use crate::memory::{HeapShortage, Kernel};
+use crate::guest::memory::{FrameSource, GuestMemory, MemoryError};
+use crate::memory::{HeapShortage, HostMemory};
 use crate::vmap::VmapError;
 use alloc::format;
 use alloc::string::String;
@@ -33,7 +33,7 @@ const SPIS: u32 = 32;
 
 /// What of the machine matters to a guest.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine {
+pub struct MachineFacts {
     /// MIDR_EL1 of its CPUs.
     pub midr: u64,
     /// Bits of a physical address.
@@ -64,7 +64,7 @@ pub enum Reason {
     #[error(transparent)]
     Memory(#[from] MemoryError),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] Stage2PlanError),
     #[error(transparent)]
     Stage2(#[from] Stage2Error),
     #[error("{node}: {reason}")]
@@ -72,11 +72,11 @@ pub enum Reason {
     #[error(transparent)]
     Placement(#[from] PlacementError),
     #[error(transparent)]
-    Tree(#[from] TreeError),
+    Tree(#[from] GuestTreeError),
     #[error("{node} cannot be read: {reason}")]
     Module { node: String, reason: VmapError },
     #[error(transparent)]
-    Interrupts(#[from] ShapeError),
+    Interrupts(#[from] VgicShapeError),
     #[error("{what}: {reason}")]
     Heap { what: &'static str, reason: HeapShortage },
 }
@@ -100,7 +100,7 @@ pub struct Devices {
     /// The interrupt controller.
     pub vgic: Vgic,
     /// The UART, if there is one.
-    pub uart: Option<Uart>,
+    pub uart: Option<Vpl011>,
 }
 
 impl Domain {
@@ -109,19 +109,19 @@ impl Domain {
     /// # Errors
     ///
     /// [`BuildError`]; every frame has come back then.
-    pub fn build(kernel: &Kernel, config: &Guest, number: u8, machine: Machine) -> Result<Self, BuildError> {
-        let heap = kernel.heap_bytes();
+    pub fn build(host: &HostMemory, config: &Guest, number: u8, machine: MachineFacts) -> Result<Self, BuildError> {
+        let heap = host.heap_bytes();
         let failed = |reason| BuildError { name: config.name.clone(), reason };
-        reserve_heap(kernel, "the guest's state", state_bytes(config)).map_err(failed)?;
+        reserve_heap(host, "the guest's state", state_bytes(config)).map_err(failed)?;
         let translation = Config::new(machine.physical_bits);
         let banks = banks(config, translation).map_err(failed)?;
         let map = GuestMap::new(&banks, config.cpus, config.uart).map_err(|error| failed(error.into()))?;
         let vgic = vgic(config, machine).map_err(|error| failed(error.into()))?;
-        let owner = Owner::guest(number);
-        let host = host_frames(config);
-        let source = if host.is_empty() { Source::PageAllocator } else { Source::Static(&host) };
-        let mut memory = GuestMemory::new(kernel, owner, &banks, source).map_err(|error| failed(error.into()))?;
-        match fill(kernel, config, &banks, translation, &mut memory, machine) {
+        let owner = FrameOwner::guest(number);
+        let given = host_frames(config);
+        let source = if given.is_empty() { FrameSource::PageAllocator } else { FrameSource::Static(&given) };
+        let mut memory = GuestMemory::new(host, owner, &banks, source).map_err(|error| failed(error.into()))?;
+        match fill(host, config, &banks, translation, &mut memory, machine) {
             Ok((stage2, placement)) => Ok(Self {
                 name: config.name.clone(),
                 number,
@@ -130,20 +130,20 @@ impl Domain {
                 memory,
                 stage2,
                 placement,
-                heap: kernel.heap_bytes().saturating_sub(heap),
-                devices: SpinMutex::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Uart::new) }),
+                heap: host.heap_bytes().saturating_sub(heap),
+                devices: SpinMutex::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Vpl011::new) }),
             }),
             Err(reason) => {
-                give_back(kernel, memory);
+                give_back(host, memory);
                 Err(failed(reason))
             }
         }
     }
 
     /// Gives back all that the guest had. It must be dead: no CPU runs it, and no TLB translates for it.
-    pub fn release(self, kernel: &Kernel) {
-        self.stage2.release(kernel);
-        give_back(kernel, self.memory);
+    pub fn release(self, host: &HostMemory) {
+        self.stage2.release(host);
+        give_back(host, self.memory);
     }
 
     /// Which domain it is.
@@ -240,8 +240,8 @@ fn tree_bytes(config: &Guest) -> u64 {
     STATE_BYTES.max(TREE_GROWTH * merged)
 }
 
-fn reserve_heap(kernel: &Kernel, what: &'static str, bytes: u64) -> Result<(), Reason> {
-    kernel.reserve_heap(bytes).map_err(|reason| Reason::Heap { what, reason })
+fn reserve_heap(host: &HostMemory, what: &'static str, bytes: u64) -> Result<(), Reason> {
+    host.reserve_heap(bytes).map_err(|reason| Reason::Heap { what, reason })
 }
 
 /// Where the guest finds its RAM.
@@ -263,35 +263,35 @@ fn host_frames(config: &Guest) -> Vec<Range<Mfn>> {
     ranges.iter().filter_map(|span| Some(Mfn::containing(span.start)?..Mfn::containing(span.end)?)).collect()
 }
 
-fn vgic(config: &Guest, machine: Machine) -> Result<Vgic, ShapeError> {
+fn vgic(config: &Guest, machine: MachineFacts) -> Result<Vgic, VgicShapeError> {
     let spis = config.spis.unwrap_or(SPIS).max(SPIS);
-    Vgic::new(Shape { cpus: config.cpus as usize, spis, priority_bits: machine.priority_bits })
+    Vgic::new(VgicShape { cpus: config.cpus as usize, spis, priority_bits: machine.priority_bits })
 }
 
 /// Loads the guest's modules and builds its translation.
 fn fill(
-    kernel: &Kernel,
+    host: &HostMemory,
     config: &Guest,
     banks: &[Range<GuestAddr>],
     translation: Config,
     memory: &mut GuestMemory,
-    machine: Machine,
+    machine: MachineFacts,
 ) -> Result<(Stage2, Placement), Reason> {
-    let placement = load(kernel, config, banks, memory, machine)?;
-    reserve_heap(kernel, "the list of the guest's memory", LIST_GROWTH * size_of_val(memory.extents()) as u64)?;
-    let plan = Plan::new(translation, memory.extents())?;
-    Ok((Stage2::build(kernel, &plan)?, placement))
+    let placement = load(host, config, banks, memory, machine)?;
+    reserve_heap(host, "the list of the guest's memory", LIST_GROWTH * size_of_val(memory.extents()) as u64)?;
+    let plan = Stage2Plan::new(translation, memory.extents())?;
+    Ok((Stage2::build(host, &plan)?, placement))
 }
 
 /// Puts kernel, ramdisk and device tree into the guest's memory.
 fn load(
-    kernel: &Kernel,
+    host: &HostMemory,
     config: &Guest,
     banks: &[Range<GuestAddr>],
     memory: &mut GuestMemory,
-    machine: Machine,
+    machine: MachineFacts,
 ) -> Result<Placement, Reason> {
-    let module = map(kernel, &config.kernel)?;
+    let module = map(host, &config.kernel)?;
     let refused = |reason| Reason::Kernel { node: config.kernel.node.clone(), reason };
     let image = KernelImage::probe(module.bytes()).map_err(refused)?;
     let ramdisk = config.ramdisk.as_ref().map(|module| module.span.bytes());
@@ -299,17 +299,17 @@ fn load(
     let placement = Placement::new(banks, &needs)?;
 
     let place = &placement.kernel;
-    let mut window = memory.window(kernel, place.start, layout::size(place))?;
+    let mut window = memory.window(host, place.start, layout::size(place))?;
     let size = image.load(window.bytes_mut()).map_err(refused)?;
     clean(window.bytes_mut(), size);
     drop(window);
 
     if let (Some(module), Some(place)) = (&config.ramdisk, &placement.ramdisk) {
-        let module = map(kernel, module)?;
-        write(kernel, memory, place.start, module.bytes())?;
+        let module = map(host, module)?;
+        write(host, memory, place.start, module.bytes())?;
     }
-    let given = config.device_tree.as_ref().map(|module| map(kernel, module)).transpose()?;
-    reserve_heap(kernel, "the guest's device tree", tree_bytes(config))?;
+    let given = config.device_tree.as_ref().map(|module| map(host, module)).transpose()?;
+    reserve_heap(host, "the guest's device tree", tree_bytes(config))?;
     let tree = GuestTree {
         banks,
         vcpus: config.cpus,
@@ -319,22 +319,22 @@ fn load(
         ramdisk: placement.ramdisk.as_ref(),
         given: given.as_ref().map(ModuleWindow::bytes),
     };
-    write(kernel, memory, placement.tree.start, &tree.blob()?)?;
+    write(host, memory, placement.tree.start, &tree.blob()?)?;
     Ok(placement)
 }
 
 /// Maps a boot module for reading.
-fn map(kernel: &Kernel, module: &Module) -> Result<ModuleWindow, Reason> {
+fn map(host: &HostMemory, module: &Module) -> Result<ModuleWindow, Reason> {
     let Module { node, span, .. } = module;
     let refused = |reason| Reason::Module { node: node.clone(), reason };
     // SAFETY: the memory map reserves the memory of modules, so it is no guest's and not the page allocator's.
-    unsafe { ModuleWindow::open(kernel, span) }.map_err(refused)
+    unsafe { ModuleWindow::open(host, span) }.map_err(refused)
 }
 
 /// Writes `data` for a guest that reads past the caches.
-fn write(kernel: &Kernel, memory: &mut GuestMemory, start: GuestAddr, data: &[u8]) -> Result<(), Reason> {
-    memory.write(kernel, start, data)?;
-    let mut window = memory.window(kernel, start, data.len() as u64)?;
+fn write(host: &HostMemory, memory: &mut GuestMemory, start: GuestAddr, data: &[u8]) -> Result<(), Reason> {
+    memory.write(host, start, data)?;
+    let mut window = memory.window(host, start, data.len() as u64)?;
     clean(window.bytes_mut(), data.len());
     Ok(())
 }
@@ -347,8 +347,8 @@ fn clean(memory: &mut [u8], size: usize) {
 }
 
 /// Gives a dead guest's memory back.
-fn give_back(kernel: &Kernel, memory: GuestMemory) {
-    if let Err(error) = memory.release(kernel) {
+fn give_back(host: &HostMemory, memory: GuestMemory) {
+    if let Err(error) = memory.release(host) {
         panic!("nobody but its guest refers to a guest's memory: {error}");
     }
 }

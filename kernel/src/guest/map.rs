@@ -38,14 +38,14 @@ impl fmt::Display for What {
 
 /// A part of a guest's address space. Prints as `the PL011 [0x22000000, 0x22001000)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region {
+pub struct GuestRegion {
     /// What is there.
     pub what: What,
     /// Where it is.
     pub range: Range<GuestAddr>,
 }
 
-impl fmt::Display for Region {
+impl fmt::Display for GuestRegion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, HalfOpen(&self.range))
     }
@@ -59,16 +59,16 @@ pub enum GuestMapError {
     #[error("{vcpus} CPUs are not from 1 to {MAX_VCPUS}")]
     Vcpus { vcpus: u32 },
     #[error("{bank} is empty")]
-    Empty { bank: Region },
+    Empty { bank: GuestRegion },
     #[error("{second} overlaps {first}")]
-    Overlap { first: Region, second: Region },
+    Overlap { first: GuestRegion, second: GuestRegion },
 }
 
 /// What is where for one guest.
 #[derive(Clone, Debug)]
 pub struct GuestMap {
     /// Ascending, disjoint, none empty; at least the GIC.
-    regions: Vec<Region>,
+    regions: Vec<GuestRegion>,
 }
 
 impl GuestMap {
@@ -76,14 +76,14 @@ impl GuestMap {
     pub fn new(banks: &[Range<GuestAddr>], vcpus: u32, uart: GuestUart) -> Result<Self, GuestMapError> {
         let frames = layout::redistributors(vcpus).filter(|_| vcpus > 0).ok_or(GuestMapError::Vcpus { vcpus })?;
         let mut regions = Vec::from([
-            Region { what: What::Distributor, range: DISTRIBUTOR },
-            Region { what: What::Redistributors, range: frames },
+            GuestRegion { what: What::Distributor, range: DISTRIBUTOR },
+            GuestRegion { what: What::Redistributors, range: frames },
         ]);
         if uart == GuestUart::Pl011 {
-            regions.push(Region { what: What::Uart, range: UART });
+            regions.push(GuestRegion { what: What::Uart, range: UART });
         }
         for (index, bank) in banks.iter().enumerate() {
-            let bank = Region { what: What::Bank(index), range: bank.clone() };
+            let bank = GuestRegion { what: What::Bank(index), range: bank.clone() };
             if bank.range.is_empty() {
                 return Err(GuestMapError::Empty { bank });
             }
@@ -101,19 +101,19 @@ impl GuestMap {
     }
 
     /// All regions, in ascending order.
-    pub fn regions(&self) -> &[Region] {
+    pub fn regions(&self) -> &[GuestRegion] {
         &self.regions
     }
 
     /// What is at `ipa`, if anything is.
-    pub fn region_of(&self, ipa: GuestAddr) -> Option<&Region> {
+    pub fn region_of(&self, ipa: GuestAddr) -> Option<&GuestRegion> {
         let next = self.regions.partition_point(|region| region.range.end <= ipa);
         self.regions.get(next).filter(|region| region.range.contains(&ipa))
     }
 
     /// The region that `ipa` is in or, if it is in none, has the fewest bytes to. Of two that are equally far the lower.
     pub fn nearest(&self, ipa: GuestAddr) -> Nearest<'_> {
-        let distance = |region: &Region| Distance::between(ipa, region);
+        let distance = |region: &GuestRegion| Distance::between(ipa, region);
         let nearest = self.regions.iter().min_by_key(|region| distance(region).bytes());
         let region = nearest.expect("a map has a GIC");
         Nearest { ipa, region, distance: distance(region) }
@@ -132,7 +132,7 @@ pub enum Distance {
 }
 
 impl Distance {
-    fn between(ipa: GuestAddr, Region { range, .. }: &Region) -> Self {
+    fn between(ipa: GuestAddr, GuestRegion { range, .. }: &GuestRegion) -> Self {
         let (ipa, start, end) = (ipa.get(), range.start.get(), range.end.get());
         if ipa < start {
             Self::Below(start - ipa)
@@ -159,7 +159,7 @@ pub struct Nearest<'a> {
     /// The address.
     pub ipa: GuestAddr,
     /// What is closest.
-    pub region: &'a Region,
+    pub region: &'a GuestRegion,
     /// How far away it is.
     pub distance: Distance,
 }

@@ -7,11 +7,11 @@ use crate::base::outcome::Outcome;
 use crate::cpu::firmware;
 use crate::devtree::Facts;
 use crate::guest::complaints::Complaints;
-use crate::guest::domain::{BuildError, Domain, Machine};
+use crate::guest::domain::{BuildError, Domain, MachineFacts};
 use crate::guest::exit::speculation::Speculation;
 use crate::guest::vcpu::{End, Vcpu, keyboard};
 use crate::interrupts::{self, ControllerError};
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 use crate::options::Mitigations;
 use crate::println;
 use alloc::string::String;
@@ -49,7 +49,7 @@ pub enum GuestError {
 /// # Errors
 ///
 /// [`GuestError`] if one cannot be started.
-pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
+pub fn run(host: &HostMemory, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
     let Some((first, others)) = facts.guests.split_first() else { return Ok(Outcome::Success) };
     for other in others {
         warn!("{}: more than one guest is not supported yet: not started", other.node);
@@ -61,8 +61,8 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Resu
         return Err(GuestError::NoStage2);
     }
     let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: first.node.clone() })?;
-    let interrupts = interrupts::start(kernel.vmap(), controller, facts)?;
-    let machine = Machine {
+    let interrupts = interrupts::start(host.vmap(), controller, facts)?;
+    let machine = MachineFacts {
         midr: cpu::identity(),
         physical_bits: cpu::physical_address_bits(),
         priority_bits: CpuInterface::features().priority_bits(),
@@ -78,13 +78,13 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Resu
     // A guest that does nothing but to reset itself would fill the console with what is said of each life.
     let mut is_told = true;
     loop {
-        let domain = Domain::build(kernel, first, 0, machine)?;
+        let domain = Domain::build(host, first, 0, machine)?;
         if is_told {
-            report(kernel, &domain);
+            report(host, &domain);
         }
         let end = Vcpu::run(&domain, 0, interrupts, &speculation, &mut complaints);
-        domain.release(kernel);
-        let (name, free) = (&first.name, (kernel.free_bytes() + kernel.grown_bytes()) >> 10);
+        domain.release(host);
+        let (name, free) = (&first.name, (host.free_bytes() + host.grown_bytes()) >> 10);
         match end {
             End::Off => {
                 complaints.conclude(name);
@@ -108,7 +108,7 @@ pub fn run(kernel: &Kernel, facts: &Facts<'_>, mitigations: Mitigations) -> Resu
 }
 
 /// Says what was built, to people and to scripts.
-fn report(kernel: &Kernel, domain: &Domain) {
+fn report(host: &HostMemory, domain: &Domain) {
     let name = domain.name();
     let place = domain.placement();
     info!("guest   {name}: {}", domain.memory_in_words());
@@ -123,6 +123,6 @@ fn report(kernel: &Kernel, domain: &Domain) {
         domain.overhead_bytes(),
         cpu::nanoseconds(costs.zero),
         cpu::nanoseconds(costs.clean),
-        kernel.free_bytes() >> 10,
+        host.free_bytes() >> 10,
     );
 }

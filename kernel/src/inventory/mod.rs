@@ -6,7 +6,7 @@
 use crate::base::addr::Mfn;
 use crate::devtree::{Blob, Facts, FactsError, Owned};
 use crate::memory_map::absent::{self, Probe};
-use crate::memory_map::{MapError, MemoryMap, PhysLimit};
+use crate::memory_map::{MemoryMap, MemoryMapError, PhysLimit};
 use crate::options::Options;
 use crate::pdx::PdxMap;
 use alloc::vec::Vec;
@@ -71,7 +71,7 @@ pub enum InventoryError {
     Facts(#[from] FactsError),
     /// Banks and owners are no memory map.
     #[error(transparent)]
-    Map(#[from] MapError),
+    Map(#[from] MemoryMapError),
 }
 
 /// What a machine has.
@@ -115,7 +115,7 @@ impl<'a> Inventory<'a> {
         let absent = machine.probed(|probe| absent::find(&memory, probe));
         let memory = memory.without(&absent, &facts.banks)?;
         if let Some(what) = machine.probed(|probe| absent::silent_owner(&memory, probe)) {
-            return Err(MapError::Silent { what: what.clone() }.into());
+            return Err(MemoryMapError::Silent { what: what.clone() }.into());
         }
         log_all(memory.warnings().get(told..).unwrap_or_default());
         let (pdx, refusal) = PdxMap::choose(options.pdx, memory.banks());

@@ -5,7 +5,7 @@ use crate::base::addr::{Mfn, PhysAddr, Span};
 use crate::devtree::tests::{memory, node, root};
 use crate::devtree::{Blob, Facts, FactsError, Owned, Owner};
 use crate::memory_map::absent::Probe;
-use crate::memory_map::{MapError, PhysLimit};
+use crate::memory_map::{MemoryMapError, PhysLimit};
 use crate::pdx::Policy;
 use log::LevelFilter;
 use std::string::{String, ToString};
@@ -113,7 +113,7 @@ fn a_module_in_ram_that_does_not_answer_is_refused() {
     let tree = root().with(memory).with(chosen).blob();
     let blob = Blob::check(&tree).unwrap();
     let refusal = Inventory::take(&blob, &mut machine(RAM + 0x40_0000)).unwrap_err();
-    assert!(matches!(refusal, InventoryError::Map(MapError::NotRam { .. })), "{refusal}");
+    assert!(matches!(refusal, InventoryError::Map(MemoryMapError::NotRam { .. })), "{refusal}");
     let mut paper = Paper { limit: PhysLimit::WIDEST, occupied: vec![image()] };
     let inventory = Inventory::take(&blob, &mut paper).unwrap();
     assert_eq!((inventory.memory.reserved().len(), inventory.memory.ram_bytes()), (2, 0x100_0000));

@@ -13,7 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
-use owners::Kind;
+use owners::OwnerKind;
 use thiserror::Error;
 
 pub mod absent;
@@ -48,7 +48,7 @@ impl PhysLimit {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]
-pub enum MapError {
+pub enum MemoryMapError {
     #[error("none of {banks} memory banks has a page of usable RAM")]
     NoRam { banks: usize },
     #[error("{what} lies outside RAM")]
@@ -63,14 +63,14 @@ pub enum MapError {
 
 /// What is odd in a tree, and what becomes of it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Warning {
+pub enum MemoryWarning {
     /// A bank is not taken as it stands in the tree.
     #[error("memory of {} at {}, {:#x} bytes, {}", bank.node, bank.start, bank.size, FaultOf(bank, *fault))]
     Bank {
         /// The bank.
         bank: Bank,
         /// What is wrong with it.
-        fault: Fault,
+        fault: BankFault,
     },
     /// Some RAM is in two banks.
     #[error("memory of {second} {second_span} overlaps memory of {first} {first_span}: merged")]
@@ -108,7 +108,7 @@ pub enum Warning {
 
 /// What can be wrong with a bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BankFault {
     /// It has no bytes.
     Empty,
     /// It has no whole page.
@@ -126,23 +126,23 @@ pub enum Fault {
 }
 
 /// What is wrong with a bank, in words.
-struct FaultOf<'b>(&'b Bank, Fault);
+struct FaultOf<'b>(&'b Bank, BankFault);
 
 impl fmt::Display for FaultOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let start = self.0.start;
         match self.1 {
-            Fault::Empty => f.write_str("is empty: ignored"),
-            Fault::SubPage => write!(f, "has no whole page of {PAGE_SIZE} bytes: ignored"),
-            Fault::Wraps => f.write_str("reaches past the end of the address space: ignored"),
-            Fault::Above(PhysLimit(limit)) => {
+            BankFault::Empty => f.write_str("is empty: ignored"),
+            BankFault::SubPage => write!(f, "has no whole page of {PAGE_SIZE} bytes: ignored"),
+            BankFault::Wraps => f.write_str("reaches past the end of the address space: ignored"),
+            BankFault::Above(PhysLimit(limit)) => {
                 write!(f, "lies above the CPU's physical addresses, which end at {limit}: ignored")
             }
-            Fault::Silent(from) if from <= start => f.write_str("does not answer: ignored"),
-            Fault::Silent(from) => write!(f, "does not answer from {from} on: cut there"),
-            Fault::Mirror(from, of) if from <= start => write!(f, "is the same as that at {of}: ignored"),
-            Fault::Mirror(from, of) => write!(f, "is from {from} on the same as that at {of}: cut there"),
-            Fault::Cut(PhysLimit(limit)) => write!(f, "reaches above the CPU's physical addresses: cut at {limit}"),
+            BankFault::Silent(from) if from <= start => f.write_str("does not answer: ignored"),
+            BankFault::Silent(from) => write!(f, "does not answer from {from} on: cut there"),
+            BankFault::Mirror(from, of) if from <= start => write!(f, "is the same as that at {of}: ignored"),
+            BankFault::Mirror(from, of) => write!(f, "is from {from} on the same as that at {of}: cut there"),
+            BankFault::Cut(PhysLimit(limit)) => write!(f, "reaches above the CPU's physical addresses: cut at {limit}"),
         }
     }
 }
@@ -156,20 +156,20 @@ pub struct MemoryMap {
     reserved: Vec<Owned>,
     /// Ascending, disjoint, none empty.
     free: Vec<Range<Mfn>>,
-    warnings: Vec<Warning>,
+    warnings: Vec<MemoryWarning>,
 }
 
 impl MemoryMap {
     /// Puts `banks` and `owned`, each in any order, on one map. Nothing at or above `limit` counts as RAM, and who owns no byte
     /// is left out.
-    pub fn new(banks: &[Bank], mut owned: Vec<Owned>, limit: PhysLimit) -> Result<Self, MapError> {
+    pub fn new(banks: &[Bank], mut owned: Vec<Owned>, limit: PhysLimit) -> Result<Self, MemoryMapError> {
         let mut warnings = Vec::new();
         let ram = ram(banks, limit, &mut warnings)?;
         if holds(&ram, &FRAME_ZERO) {
             owned.push(Owned { owner: Owner::FrameZero, span: FRAME_ZERO });
         }
         owned.retain(|owned| owned.span.bytes() > 0);
-        sort::by_key(&mut owned, |owned| (owned.span, Kind::of(&owned.owner)));
+        sort::by_key(&mut owned, |owned| (owned.span, OwnerKind::of(&owned.owner)));
         owners::check(&owned, &ram, &mut warnings)?;
         let free = without(&ram, &mut owned.iter().map(|owned| owned.span));
         Ok(Self { banks: ram, reserved: owned, free, warnings })
@@ -180,25 +180,26 @@ impl MemoryMap {
     ///
     /// # Errors
     ///
-    /// [`MapError::NoRam`] if there is no other, [`MapError::NotRam`] if somebody was to have it.
-    pub fn without(mut self, absent: &[Absent], banks: &[Bank]) -> Result<Self, MapError> {
+    /// [`MemoryMapError::NoRam`] if there is no other, [`MemoryMapError::NotRam`] if somebody was to have it.
+    pub fn without(mut self, absent: &[Absent], banks: &[Bank]) -> Result<Self, MemoryMapError> {
         if absent.is_empty() {
             return Ok(self);
         }
         self.banks = without(&self.banks, &mut absent.iter().map(|absent| absent.frames.span()));
         if self.banks.is_empty() {
-            return Err(MapError::NoRam { banks: banks.len() });
+            return Err(MemoryMapError::NoRam { banks: banks.len() });
         }
         // Oddities were told of the larger map.
         owners::check(&self.reserved, &self.banks, &mut Vec::new())?;
         self.free = without(&self.banks, &mut self.reserved.iter().map(|owned| owned.span));
         for Absent { frames, mirror_of } in absent {
             let from = frames.start.address();
-            let fault = mirror_of.map_or(Fault::Silent(from), |of| Fault::Mirror(from, of.address()));
+            let fault = mirror_of.map_or(BankFault::Silent(from), |of| BankFault::Mirror(from, of.address()));
             // All that begin there, or have a part there.
             let is_there =
                 |bank: &&Bank| Span::sized(bank.start, bank.size).is_some_and(|span| span.overlaps(&frames.span()));
-            self.warnings.extend(banks.iter().filter(is_there).map(|bank| Warning::Bank { bank: bank.clone(), fault }));
+            self.warnings
+                .extend(banks.iter().filter(is_there).map(|bank| MemoryWarning::Bank { bank: bank.clone(), fault }));
         }
         Ok(self)
     }
@@ -243,7 +244,7 @@ impl MemoryMap {
     }
 
     /// What is odd in the tree, and does not end the boot.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[MemoryWarning] {
         &self.warnings
     }
 }
@@ -252,12 +253,12 @@ impl MemoryMap {
 const FRAME_ZERO: Span = Span { start: PhysAddr::new(0), end: PhysAddr::new(PAGE_SIZE) };
 
 /// The whole pages of `banks` below `limit`, in order and merged.
-fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<Vec<Range<Mfn>>, MapError> {
+fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<MemoryWarning>) -> Result<Vec<Range<Mfn>>, MemoryMapError> {
     let mut kept = Vec::with_capacity(banks.len());
     for bank in banks {
         let (span, fault) = below(bank, limit);
         kept.extend(span.map(|span| (span, bank)));
-        warnings.extend(fault.map(|fault| Warning::Bank { bank: bank.clone(), fault }));
+        warnings.extend(fault.map(|fault| MemoryWarning::Bank { bank: bank.clone(), fault }));
     }
     sort::by_key(&mut kept, |(span, _)| *span);
     // Of those before, the one that reaches furthest.
@@ -267,7 +268,7 @@ fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<
             && first_span.overlaps(&this.0)
         {
             let (first, second) = (first.node.clone(), this.1.node.clone());
-            warnings.push(Warning::Banks { first, first_span: *first_span, second, second_span: this.0 });
+            warnings.push(MemoryWarning::Banks { first, first_span: *first_span, second, second_span: this.0 });
         }
         if furthest.is_none_or(|(span, _)| span.end < this.0.end) {
             furthest = Some(this);
@@ -281,25 +282,25 @@ fn ram(banks: &[Bank], limit: PhysLimit, warnings: &mut Vec<Warning>) -> Result<
             _ => ram.push(pages),
         }
     }
-    if ram.is_empty() { Err(MapError::NoRam { banks: banks.len() }) } else { Ok(ram) }
+    if ram.is_empty() { Err(MemoryMapError::NoRam { banks: banks.len() }) } else { Ok(ram) }
 }
 
 /// What of `bank` can be used, to the byte, and what is wrong with it.
-fn below(bank: &Bank, PhysLimit(limit): PhysLimit) -> (Option<Span>, Option<Fault>) {
+fn below(bank: &Bank, PhysLimit(limit): PhysLimit) -> (Option<Span>, Option<BankFault>) {
     if bank.size == 0 {
-        return (None, Some(Fault::Empty));
+        return (None, Some(BankFault::Empty));
     }
     let Some(span) = Span::sized(bank.start, bank.size) else {
-        return (None, Some(Fault::Wraps));
+        return (None, Some(BankFault::Wraps));
     };
     if span.start >= limit {
-        return (None, Some(Fault::Above(PhysLimit(limit))));
+        return (None, Some(BankFault::Above(PhysLimit(limit))));
     }
     let cut = Span { start: span.start, end: span.end.min(limit) };
     match whole_pages(&cut) {
-        None => (None, Some(Fault::SubPage)),
+        None => (None, Some(BankFault::SubPage)),
         Some(_) if cut == span => (Some(span), None),
-        Some(_) => (Some(cut), Some(Fault::Cut(PhysLimit(limit)))),
+        Some(_) => (Some(cut), Some(BankFault::Cut(PhysLimit(limit)))),
     }
 }
 

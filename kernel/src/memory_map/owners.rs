@@ -5,7 +5,7 @@
 //! real boards name the same range twice, reserve what firmware has loaded, or have an initrd in a reservation. There the
 //! union is kept away, with a warning.
 
-use super::{MapError, Warning, holds};
+use super::{MemoryMapError, MemoryWarning, holds};
 use crate::base::addr::{Mfn, PAGE_SIZE};
 use crate::devtree::{Owned, Owner};
 use alloc::vec::Vec;
@@ -15,7 +15,11 @@ use core::ops::Range;
 pub(super) const TOLD: usize = 16;
 
 /// Checks `owned`, none empty and in ascending order, against `ram` and against each other.
-pub(super) fn check(owned: &[Owned], ram: &[Range<Mfn>], warnings: &mut Vec<Warning>) -> Result<(), MapError> {
+pub(super) fn check(
+    owned: &[Owned],
+    ram: &[Range<Mfn>],
+    warnings: &mut Vec<MemoryWarning>,
+) -> Result<(), MemoryMapError> {
     let mut told = 0;
     let mut warn = |warning| {
         told += 1;
@@ -27,25 +31,27 @@ pub(super) fn check(owned: &[Owned], ram: &[Range<Mfn>], warnings: &mut Vec<Warn
     // only the same range is no contradiction, all of the kind that overlap it have the same range.
     let mut furthest = [const { None::<&Owned> }; KINDS];
     for this in owned {
-        let kind = Kind::of(&this.owner);
+        let kind = OwnerKind::of(&this.owner);
         if !holds(ram, &this.span) {
             match kind {
-                Kind::Image | Kind::Module | Kind::StaticMem => return Err(MapError::NotRam { what: this.clone() }),
-                Kind::FrameZero => {}
-                _ => warn(Warning::NotRam { what: this.clone() }),
+                OwnerKind::Image | OwnerKind::Module | OwnerKind::StaticMem => {
+                    return Err(MemoryMapError::NotRam { what: this.clone() });
+                }
+                OwnerKind::FrameZero => {}
+                _ => warn(MemoryWarning::NotRam { what: this.clone() }),
             }
         }
         let is_aligned = this.span.start.is_aligned(PAGE_SIZE) && this.span.end.is_aligned(PAGE_SIZE);
-        if kind == Kind::StaticMem && !is_aligned {
-            return Err(MapError::Unaligned { what: this.clone() });
+        if kind == OwnerKind::StaticMem && !is_aligned {
+            return Err(MemoryMapError::Unaligned { what: this.clone() });
         }
         for first in furthest.iter().copied().flatten().filter(|first| first.span.overlaps(&this.span)) {
-            match kind.beside(Kind::of(&first.owner)) {
+            match kind.beside(OwnerKind::of(&first.owner)) {
                 Meeting::Fine => {}
                 Meeting::FineIfSame if first.span == this.span => {}
-                Meeting::Odd => warn(Warning::Overlap { first: first.clone(), second: this.clone() }),
+                Meeting::Odd => warn(MemoryWarning::Overlap { first: first.clone(), second: this.clone() }),
                 Meeting::FineIfSame | Meeting::Contradiction => {
-                    return Err(MapError::Overlap { first: first.clone(), second: this.clone() });
+                    return Err(MemoryMapError::Overlap { first: first.clone(), second: this.clone() });
                 }
             }
         }
@@ -56,14 +62,14 @@ pub(super) fn check(owned: &[Owned], ram: &[Range<Mfn>], warnings: &mut Vec<Warn
         }
     }
     if told > TOLD {
-        warnings.push(Warning::More { count: told - TOLD });
+        warnings.push(MemoryWarning::More { count: told - TOLD });
     }
     Ok(())
 }
 
 /// An owner without its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum OwnerKind {
     Image,
     DeviceTree,
     Initrd,
@@ -76,7 +82,7 @@ pub(super) enum Kind {
 }
 
 /// How many kinds of owners there are.
-const KINDS: usize = Kind::FrameZero as usize + 1;
+const KINDS: usize = OwnerKind::FrameZero as usize + 1;
 
 /// What it means that two owners have a byte in common.
 enum Meeting {
@@ -90,7 +96,7 @@ enum Meeting {
     Contradiction,
 }
 
-impl Kind {
+impl OwnerKind {
     pub(super) fn of(owner: &Owner) -> Self {
         match owner {
             Owner::Image => Self::Image,

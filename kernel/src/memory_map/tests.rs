@@ -1,9 +1,9 @@
 //! Banks and reservations, by example and against a map of pages.
 
 use super::owners::TOLD;
-use super::{Fault, MapError, MemoryMap, PhysLimit, Warning};
+use super::{BankFault, MemoryMap, MemoryMapError, MemoryWarning, PhysLimit};
 use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, Span};
-use crate::devtree::{Bank, Mapping, Owned, Owner};
+use crate::devtree::{Bank, MapPermission, Owned, Owner};
 use core::ops::Range;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use std::string::ToString;
@@ -26,7 +26,7 @@ fn module(start: u64, size: u64) -> Owned {
 
 fn reserved(start: u64, size: u64) -> Owned {
     let node = format!("/reserved-memory/r@{start:x}");
-    owned(Owner::ReservedMemory { node, mapping: Mapping::Allowed }, start, size)
+    owned(Owner::ReservedMemory { node, mapping: MapPermission::Allowed }, start, size)
 }
 
 fn mfn(raw: u64) -> Mfn {
@@ -37,7 +37,7 @@ fn frames(ranges: impl IntoIterator<Item = Range<Mfn>>) -> Vec<(u64, u64)> {
     ranges.into_iter().map(|range| (range.start.get(), range.end.get())).collect()
 }
 
-fn map(banks: &[(u64, u64)], owned: &[Owned]) -> Result<MemoryMap, MapError> {
+fn map(banks: &[(u64, u64)], owned: &[Owned]) -> Result<MemoryMap, MemoryMapError> {
     let banks: Vec<Bank> = banks.iter().map(|(start, size)| bank(*start, *size)).collect();
     MemoryMap::new(&banks, owned.to_vec(), PhysLimit::WIDEST)
 }
@@ -70,12 +70,12 @@ fn f2_empty_and_sub_page_banks_are_dropped_with_a_warning() {
     let sub_pages = [(0, 0), (0, 0xfff), (0x4000_0000, 0), (0x5000_0001, 0x1ffe), (GIB * 6, GIB)];
     let map = map(&sub_pages, &[]).unwrap();
     assert_eq!(frames(map.banks().to_vec()), [(0x18_0000, 0x1c_0000)]);
-    let fault = |warning: &Warning| match warning {
-        Warning::Bank { fault, .. } => *fault,
+    let fault = |warning: &MemoryWarning| match warning {
+        MemoryWarning::Bank { fault, .. } => *fault,
         other => panic!("{other}"),
     };
-    let faults: Vec<Fault> = map.warnings().iter().map(fault).collect();
-    assert_eq!(faults, [Fault::Empty, Fault::SubPage, Fault::Empty, Fault::SubPage]);
+    let faults: Vec<BankFault> = map.warnings().iter().map(fault).collect();
+    assert_eq!(faults, [BankFault::Empty, BankFault::SubPage, BankFault::Empty, BankFault::SubPage]);
     assert_eq!(
         map.warnings()[3].to_string(),
         "memory of /memory@50000001 at 0x50000001, 0x1ffe bytes, has no whole page of 4096 bytes: ignored"
@@ -134,7 +134,7 @@ fn f5_a_module_in_a_hole_is_refused_by_name() {
         "module /chosen/module@60000000 [0x60000000, 0x60001000) lies outside RAM"
     );
     for (start, size) in [(GIB - 1, 2), (GIB + GIB / 2 - 1, 2), (GIB, GIB + 1), (0, 1), (3 * GIB, 1)] {
-        assert!(matches!(map(&banks, &[module(start, size)]), Err(MapError::NotRam { .. })));
+        assert!(matches!(map(&banks, &[module(start, size)]), Err(MemoryMapError::NotRam { .. })));
     }
     assert!(map(&banks, &[module(GIB, GIB / 2), module(2 * GIB + 1, 1)]).is_ok());
 }
@@ -144,14 +144,14 @@ fn what_is_run_or_given_to_a_guest_must_be_in_ram() {
     let banks = [(GIB, GIB)];
     for owner in [Owner::Image, Owner::StaticMem("/chosen/domU1".into())] {
         let what = owned(owner, 2 * GIB, 0x1000);
-        assert_eq!(map(&banks, std::slice::from_ref(&what)).unwrap_err(), MapError::NotRam { what });
+        assert_eq!(map(&banks, std::slice::from_ref(&what)).unwrap_err(), MemoryMapError::NotRam { what });
     }
     // Adjacent banks are one.
     assert!(map(&[(GIB, GIB), (2 * GIB, GIB)], &[module(2 * GIB - 1, 2)]).is_ok());
     for owner in [Owner::DeviceTree, Owner::Initrd, Owner::SharedMem("/chosen/shm".into())] {
         let what = owned(owner, 2 * GIB - 1, 2);
         let map = map(&banks, std::slice::from_ref(&what)).unwrap();
-        assert_eq!((map.warnings(), map.free_bytes()), (&[Warning::NotRam { what }][..], GIB - PAGE_SIZE));
+        assert_eq!((map.warnings(), map.free_bytes()), (&[MemoryWarning::NotRam { what }][..], GIB - PAGE_SIZE));
     }
 }
 
@@ -168,7 +168,7 @@ fn f4_static_memory_that_is_not_ram_is_refused_by_name() {
         refusal(&banks, &[static_memory(2 * GIB, 0x1800)]),
         "xen,static-mem of /chosen/domU1 [0x80000000, 0x80001800) is not made of whole pages of 4096 bytes"
     );
-    assert!(matches!(map(&banks, &[static_memory(2 * GIB + 1, 0xfff)]), Err(MapError::Unaligned { .. })));
+    assert!(matches!(map(&banks, &[static_memory(2 * GIB + 1, 0xfff)]), Err(MemoryMapError::Unaligned { .. })));
     assert!(map(&banks, &[static_memory(2 * GIB, 0x2000)]).is_ok());
 }
 
@@ -251,7 +251,7 @@ fn what_a_guest_gets_or_reads_belongs_to_nobody_else() {
     ];
     for (a, b) in pairs {
         for both in [[a.clone(), b.clone()], [b.clone(), a.clone()]] {
-            assert!(matches!(map(&[(GIB, GIB)], &both), Err(MapError::Overlap { .. })), "{a} and {b}");
+            assert!(matches!(map(&[(GIB, GIB)], &both), Err(MemoryMapError::Overlap { .. })), "{a} and {b}");
         }
     }
 }
@@ -261,7 +261,7 @@ fn memory_that_is_shared_may_be_named_by_all_who_share_it() {
     let shared = |guest: &str, size| owned(Owner::SharedMem(format!("/chosen/{guest}/shm")), GIB, size);
     let map = |second| map(&[(GIB, GIB)], &[shared("domU1", 0x1000), second]);
     assert!(map(shared("domU2", 0x1000)).unwrap().warnings().is_empty());
-    assert!(matches!(map(shared("domU2", 0x2000)), Err(MapError::Overlap { .. })));
+    assert!(matches!(map(shared("domU2", 0x2000)), Err(MemoryMapError::Overlap { .. })));
     assert_eq!(map(reserved(GIB, 0x2000)).unwrap().warnings().len(), 1);
 }
 
@@ -277,9 +277,9 @@ fn a_tree_with_many_oddities_is_told_some_and_their_number() {
 #[test]
 fn an_overlap_is_found_behind_a_smaller_neighbour() {
     let all = [owned(Owner::Image, GIB, 0x10_0000), reserved(GIB + 0x1000, 1), module(GIB + 0x8_0000, 0x1000)];
-    assert!(matches!(map(&[(GIB, GIB)], &all), Err(MapError::Overlap { .. })));
+    assert!(matches!(map(&[(GIB, GIB)], &all), Err(MemoryMapError::Overlap { .. })));
     let equal = [owned(Owner::Initrd, GIB, 0x2000), module(GIB, 0x2000), reserved(GIB + 0x1000, 0x1000)];
-    assert!(matches!(map(&[(GIB, GIB)], &equal), Err(MapError::Overlap { .. })));
+    assert!(matches!(map(&[(GIB, GIB)], &equal), Err(MemoryMapError::Overlap { .. })));
     let beside = [module(GIB, 0x1001), module(GIB + 0x1001, 1), reserved(GIB + 0x1002, 1)];
     assert!(map(&[(GIB, GIB)], &beside).is_ok());
 }
@@ -298,7 +298,7 @@ fn firmware_may_list_what_it_loaded_twice() {
     let initrd = [owned(Owner::Initrd, GIB, 0x1234), module(GIB, 0x1235)];
     assert!(matches!(
         super::MemoryMap::new(&[bank(GIB, GIB)], initrd.to_vec(), PhysLimit::WIDEST),
-        Err(MapError::Overlap { .. })
+        Err(MemoryMapError::Overlap { .. })
     ));
 }
 
@@ -407,11 +407,11 @@ proptest! {
             Ok(map) => map,
             Err(error) => {
                 let expected = match error {
-                    MapError::NoRam { .. } => !(0..2 * PAGES).any(is_ram),
-                    MapError::NotRam { .. } => lost,
-                    MapError::Overlap { .. } => clash,
-                    MapError::Unaligned { .. } => odd,
-                    MapError::Silent { .. } => false,
+                    MemoryMapError::NoRam { .. } => !(0..2 * PAGES).any(is_ram),
+                    MemoryMapError::NotRam { .. } => lost,
+                    MemoryMapError::Overlap { .. } => clash,
+                    MemoryMapError::Unaligned { .. } => odd,
+                    MemoryMapError::Silent { .. } => false,
                 };
                 assert!(expected, "{error}");
                 return Ok(());

@@ -73,7 +73,7 @@ unsafe impl<S: TableSource + ?Sized> TableSource for &mut S {
 /// Why an operation on page tables was refused. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MapError {
+pub enum PageTableError {
     /// No bytes.
     #[error("the range at {va} is empty")]
     Empty {

@@ -21,7 +21,7 @@ pub(super) struct TableRef(PhysAddr);
 pub(super) struct EntryRef(PhysAddr);
 
 /// What an entry leads to.
-pub(super) enum Step {
+pub(super) enum WalkStep {
     /// To a table of the next level.
     Table(TableRef),
     /// To no table: the entry is a leaf or invalid.
@@ -83,9 +83,13 @@ impl EntryRef {
     }
 
     /// Reads the entry, of a table of `level`, and says where it leads.
-    pub(super) fn step(self, level: Level) -> Step {
+    pub(super) fn step(self, level: Level) -> WalkStep {
         let descriptor = self.read();
-        if descriptor.is_table(level) { Step::Table(TableRef(descriptor.address())) } else { Step::End(descriptor) }
+        if descriptor.is_table(level) {
+            WalkStep::Table(TableRef(descriptor.address()))
+        } else {
+            WalkStep::End(descriptor)
+        }
     }
 
     fn atomic(self) -> &'static AtomicU64 {

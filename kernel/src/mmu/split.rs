@@ -5,8 +5,8 @@ use core::ops::Range;
 use super::descriptor::{ADDRESS_BITS, Descriptor, ENTRIES, Level, RUN};
 use super::raw::TableRef;
 use super::table::PageTable;
-use super::walk::{Entries, Entry};
-use super::{MapError, SPLIT_TABLES, TableSource};
+use super::walk::{Entries, TableEntry};
+use super::{PageTableError, SPLIT_TABLES, TableSource};
 use crate::arch::tlb::{Scope, TlbOps};
 use crate::base::addr::VirtAddr;
 use crate::base::attributes::MemoryType;
@@ -66,18 +66,18 @@ impl Fresh {
 
 impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// Checks that all of `range` is mapped, as `memory` if that is given, and says what has to be cut at its ends.
-    pub(super) fn check_mapped(&self, range: Range<u64>, memory: Option<MemoryType>) -> Result<Cut, MapError> {
-        let mut ends: Option<(Entry, Entry)> = None;
+    pub(super) fn check_mapped(&self, range: Range<u64>, memory: Option<MemoryType>) -> Result<Cut, PageTableError> {
+        let mut ends: Option<(TableEntry, TableEntry)> = None;
         for entry in Entries::new(self.root, range.clone()) {
             let at = VirtAddr::new(entry.va);
             if !entry.descriptor.is_valid() {
                 let (va, bytes) = (VirtAddr::new(range.start), range.end - range.start);
-                return Err(MapError::NotMapped { at, va, bytes });
+                return Err(PageTableError::NotMapped { at, va, bytes });
             }
             if let (Some(wanted), Some(attributes)) = (memory, entry.descriptor.attributes())
                 && attributes.memory() != wanted
             {
-                return Err(MapError::MemoryType { at, mapped: attributes.memory(), wanted });
+                return Err(PageTableError::MemoryType { at, mapped: attributes.memory(), wanted });
             }
             ends = Some((ends.map_or(entry, |(first, _)| first), entry));
         }
@@ -100,11 +100,11 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     }
 
     /// Makes the ends of `range` ends of leaves and runs, as `cut` says. The caller publishes it with its own change.
-    pub(super) fn cut(&mut self, range: Range<u64>, cut: Cut) -> Result<(), MapError> {
+    pub(super) fn cut(&mut self, range: Range<u64>, cut: Cut) -> Result<(), PageTableError> {
         let Cut::Tables(count) = cut else { return Ok(()) };
         let (va, bytes) = (VirtAddr::new(range.start), range.end - range.start);
         let mut fresh = Fresh::none(self.root);
-        fresh.take(count, &mut self.source).ok_or(MapError::NoTables { va, bytes })?;
+        fresh.take(count, &mut self.source).ok_or(PageTableError::NoTables { va, bytes })?;
         self.split_at(range.start, &mut fresh);
         self.split_at(range.end, &mut fresh);
         debug_assert_eq!(fresh.left, 0, "the number of tables for a cut is exact");
@@ -117,7 +117,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
             return;
         }
         loop {
-            let entry = Entry::of(self.root, va);
+            let entry = TableEntry::of(self.root, va);
             if !entry.descriptor.is_valid() || va.is_multiple_of(entry.extent()) {
                 break;
             }
@@ -132,7 +132,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     }
 
     /// Replaces a block by a table of leaves of the level `below` that translate the same.
-    fn split_block(&mut self, block: &Entry, table: TableRef, below: Level) {
+    fn split_block(&mut self, block: &TableEntry, table: TableRef, below: Level) {
         self.fill(table.entry(0), below, ENTRIES, block.descriptor.first_part(below));
         self.set(block.place, Descriptor::INVALID);
         self.tlb.drain();
@@ -144,7 +144,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// Replaces each leaf of the contiguous run that `entry` is part of by what `change` makes of it.
     ///
     /// While two leaves of a run differ, hardware may use either for both, so the whole run is broken first.
-    pub(super) fn rewrite_run(&mut self, entry: &Entry, change: impl Fn(Descriptor) -> Descriptor) {
+    pub(super) fn rewrite_run(&mut self, entry: &TableEntry, change: impl Fn(Descriptor) -> Descriptor) {
         let index = entry.place.index();
         let start = entry.place.table().entry(index - index % RUN);
         let first = change(start.read());

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::descriptor::{ADDRESS_BITS, Descriptor, Level, RUN};
 use super::raw::TableRef;
 use super::walk::{Entries, Leaf, Leaves, Path, Stretch};
-use super::{MapError, TableSource};
+use super::{PageTableError, TableSource};
 use crate::arch::tlb::{Scope, TlbOps};
 use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
@@ -61,13 +61,19 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     ///
     /// # Errors
     ///
-    /// [`MapError::AlreadyMapped`] if any page of the range is mapped; [`MapError::NoTables`] if the source runs dry
+    /// [`PageTableError::AlreadyMapped`] if any page of the range is mapped; [`PageTableError::NoTables`] if the source runs dry
     /// on the way; the others if the ranges make no sense. Nothing is mapped then that was not mapped before.
-    pub fn map(&mut self, va: VirtAddr, pa: PhysAddr, bytes: u64, attributes: Attributes) -> Result<(), MapError> {
+    pub fn map(
+        &mut self,
+        va: VirtAddr,
+        pa: PhysAddr,
+        bytes: u64,
+        attributes: Attributes,
+    ) -> Result<(), PageTableError> {
         let range = whole_pages(va, bytes)?;
         let pa_end = pa.checked_add(bytes).filter(|end| end.get() <= 1 << ADDRESS_BITS && pa.is_aligned(PAGE_SIZE));
         if pa_end.is_none() {
-            return Err(MapError::PhysicalRange { pa, bytes });
+            return Err(PageTableError::PhysicalRange { pa, bytes });
         }
         // One copy of the code for each level, with its numbers as constants.
         match Level::of_leaf(va.get(), pa.get(), bytes) {
@@ -85,9 +91,9 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     ///
     /// # Errors
     ///
-    /// [`MapError::NotMapped`] if any page of the range is not mapped, [`MapError::NoTables`] if the source has too few
+    /// [`PageTableError::NotMapped`] if any page of the range is not mapped, [`PageTableError::NoTables`] if the source has too few
     /// tables for splitting (at most [`SPLIT_TABLES`](super::SPLIT_TABLES)). Nothing has changed then.
-    pub fn unmap(&mut self, va: VirtAddr, bytes: u64) -> Result<(), MapError> {
+    pub fn unmap(&mut self, va: VirtAddr, bytes: u64) -> Result<(), PageTableError> {
         let range = whole_pages(va, bytes)?;
         let (path, _) = Path::to(self.root, range.start);
         // One copy of the code for each level, with its numbers as constants.
@@ -107,9 +113,9 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     ///
     /// # Errors
     ///
-    /// As for [`unmap`](Self::unmap), and [`MapError::MemoryType`] if a page of the range is mapped as another type of
+    /// As for [`unmap`](Self::unmap), and [`PageTableError::MemoryType`] if a page of the range is mapped as another type of
     /// memory than `attributes` asks for. Nothing has changed then.
-    pub fn protect(&mut self, va: VirtAddr, bytes: u64, attributes: Attributes) -> Result<(), MapError> {
+    pub fn protect(&mut self, va: VirtAddr, bytes: u64, attributes: Attributes) -> Result<(), PageTableError> {
         let range = whole_pages(va, bytes)?;
         let cut = self.check_mapped(range.clone(), Some(attributes.memory()))?;
         self.cut(range.clone(), cut)?;
@@ -131,13 +137,19 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
 
     /// Maps `range`, whose first leaf is one of `level`. Most ranges end in the table they start in.
     #[inline(always)]
-    fn map_from(&mut self, level: Level, range: Range<u64>, pa: PhysAddr, attr: Attributes) -> Result<(), MapError> {
+    fn map_from(
+        &mut self,
+        level: Level,
+        range: Range<u64>,
+        pa: PhysAddr,
+        attr: Attributes,
+    ) -> Result<(), PageTableError> {
         let stretch = Stretch::of_level(self.root, &range, level);
         if stretch.end() < range.end || !stretch.is_free() {
             return self.map_pieces(range, pa, attr);
         }
         let (va, bytes) = (VirtAddr::new(range.start), range.end - range.start);
-        self.fill_stretch(&stretch, Descriptor::leaf(level, pa, attr)).ok_or(MapError::NoTables { va, bytes })?;
+        self.fill_stretch(&stretch, Descriptor::leaf(level, pa, attr)).ok_or(PageTableError::NoTables { va, bytes })?;
         self.tlb.publish();
         Ok(())
     }
@@ -145,11 +157,11 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// Maps a range that more than one table holds, or that is not free.
     #[cold]
     #[inline(never)]
-    fn map_pieces(&mut self, range: Range<u64>, pa: PhysAddr, attributes: Attributes) -> Result<(), MapError> {
+    fn map_pieces(&mut self, range: Range<u64>, pa: PhysAddr, attributes: Attributes) -> Result<(), PageTableError> {
         // Within 48 bits each, the distance from VA to PA can be added in two's complement.
         let distance = pa.get().wrapping_sub(range.start);
         if let Some(entry) = Entries::new(self.root, range.clone()).find(|entry| entry.descriptor.is_valid()) {
-            return Err(MapError::AlreadyMapped {
+            return Err(PageTableError::AlreadyMapped {
                 at: VirtAddr::new(entry.va),
                 wanted: PhysAddr::new(entry.va.wrapping_add(distance)),
                 mapped: PhysAddr::new(entry.descriptor.address().get() + entry.level.offset(entry.va)),
@@ -164,7 +176,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
             if self.fill_stretch(&stretch, Descriptor::leaf(level, PhysAddr::new(pa), attributes)).is_none() {
                 self.clear(range.start..left.start);
                 let (va, bytes) = (VirtAddr::new(range.start), range.end - range.start);
-                return Err(MapError::NoTables { va, bytes });
+                return Err(PageTableError::NoTables { va, bytes });
             }
             left.start = stretch.end();
         }
@@ -174,7 +186,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
 
     /// Unmaps `range`, whose first entry is at the end of `path` in `level`. Most ranges are whole leaves of one table.
     #[inline(always)]
-    fn unmap_from(&mut self, level: Level, path: Path, range: Range<u64>) -> Result<(), MapError> {
+    fn unmap_from(&mut self, level: Level, path: Path, range: Range<u64>) -> Result<(), PageTableError> {
         let stretch = Stretch::new(path, &range, level);
         if stretch.end() < range.end || !stretch.is_whole() {
             return self.unmap_pieces(range);
@@ -186,7 +198,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// Unmaps a range that is more, or less, than whole leaves in one table.
     #[cold]
     #[inline(never)]
-    fn unmap_pieces(&mut self, range: Range<u64>) -> Result<(), MapError> {
+    fn unmap_pieces(&mut self, range: Range<u64>) -> Result<(), PageTableError> {
         let cut = self.check_mapped(range.clone(), None)?;
         self.cut(range.clone(), cut)?;
         self.clear(range);
@@ -195,16 +207,16 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
 }
 
 /// The range of `bytes` from `va`, if it is one of whole pages within the address space.
-fn whole_pages(va: VirtAddr, bytes: u64) -> Result<Range<u64>, MapError> {
+fn whole_pages(va: VirtAddr, bytes: u64) -> Result<Range<u64>, PageTableError> {
     if bytes == 0 {
-        return Err(MapError::Empty { va });
+        return Err(PageTableError::Empty { va });
     }
     if !(va.get() | bytes).is_multiple_of(PAGE_SIZE) {
-        return Err(MapError::NotWholePages { va, bytes });
+        return Err(PageTableError::NotWholePages { va, bytes });
     }
     match va.checked_add(bytes) {
         Some(end) if end.get() <= 1 << ADDRESS_BITS => Ok(va.get()..end.get()),
-        _ => Err(MapError::OutsideAddressSpace { va, bytes }),
+        _ => Err(PageTableError::OutsideAddressSpace { va, bytes }),
     }
 }
 

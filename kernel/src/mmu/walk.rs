@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::descriptor::{Descriptor, ENTRIES, Level, RUN};
-use super::raw::{EntryRef, Step, TableRef};
+use super::raw::{EntryRef, TableRef, WalkStep};
 use crate::base::addr::{PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
 
@@ -29,11 +29,11 @@ impl Path {
         // costs.
         for (level, next) in [(Level::L0, Level::L1), (Level::L1, Level::L2), (Level::L2, Level::L3)] {
             match last.step(level) {
-                Step::Table(table) => {
+                WalkStep::Table(table) => {
                     (link, last) = (last, table.entry(next.index(va)));
                     entries[next as usize] = last;
                 }
-                Step::End(descriptor) => {
+                WalkStep::End(descriptor) => {
                     return (Self { entries, last, link, level }, descriptor);
                 }
             }
@@ -124,7 +124,7 @@ impl Stretch {
 
 /// An entry that is not a table: a leaf or invalid.
 #[derive(Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     /// First address that the entry decides about, within the range asked for.
     pub(super) va: u64,
     pub(super) place: EntryRef,
@@ -132,7 +132,7 @@ pub(super) struct Entry {
     pub(super) descriptor: Descriptor,
 }
 
-impl Entry {
+impl TableEntry {
     /// The entry that decides about `va`.
     pub(super) fn of(root: TableRef, va: u64) -> Self {
         let (path, descriptor) = Path::to(root, va);
@@ -161,24 +161,24 @@ impl Entries {
     }
 
     /// The entry for `va` in the table at hand, if it is there and not a table itself.
-    fn here(&self, va: u64) -> Option<Entry> {
+    fn here(&self, va: u64) -> Option<TableEntry> {
         let (place, level) = self.place?;
         match place.step(level) {
-            Step::Table(_) => None,
-            Step::End(descriptor) => Some(Entry { va, place, level, descriptor }),
+            WalkStep::Table(_) => None,
+            WalkStep::End(descriptor) => Some(TableEntry { va, place, level, descriptor }),
         }
     }
 }
 
 impl Iterator for Entries {
-    type Item = Entry;
+    type Item = TableEntry;
 
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<TableEntry> {
         let va = self.next;
         if va >= self.end {
             return None;
         }
-        let entry = self.here(va).unwrap_or_else(|| Entry::of(self.root, va));
+        let entry = self.here(va).unwrap_or_else(|| TableEntry::of(self.root, va));
         self.next = (va | (entry.level.size() - 1)) + 1;
         self.place = (entry.place.index() < ENTRIES - 1).then(|| (entry.place.offset(1), entry.level));
         Some(entry)

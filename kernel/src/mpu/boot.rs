@@ -4,7 +4,7 @@
 
 use super::RegionError;
 use super::handles::List;
-use super::region::{Kind, Region};
+use super::region::{Region, RegionKind};
 use super::table::{RegionTable, check_range};
 use crate::arch::pmsa::{GRANULE, Prbar, Prlar, RegionIdx, RegionRegisters};
 use crate::base::addr::Span;
@@ -28,7 +28,7 @@ impl<R: RegionRegisters> BootRegions<R> {
         Self { registers, regions: ArrayVec::new() }
     }
 
-    /// Adds a region of whole granules, which is [`Kind::Boot`]; an empty one is left out.
+    /// Adds a region of whole granules, which is [`RegionKind::Boot`]; an empty one is left out.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl<R: RegionRegisters> BootRegions<R> {
         }
         // Below `max`, so below 255.
         let slot = RegionIdx::new(used as u8);
-        let region = Region { span, attributes, kind: Kind::Boot, list: List::EMPTY, slot };
+        let region = Region { span, attributes, kind: RegionKind::Boot, list: List::EMPTY, slot };
         self.regions.try_push(region).map_err(|_| RegionError::TooManyAtBoot { span, max: MAX_BOOT_REGIONS })
     }
 

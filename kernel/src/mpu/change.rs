@@ -4,7 +4,7 @@
 
 use super::RegionError;
 use super::handles::List;
-use super::region::{Kind, Region};
+use super::region::{Region, RegionKind};
 use super::table::{Lookup, RegionTable, check_range, page_at};
 use crate::arch::pmsa::RegionRegisters;
 use crate::base::addr::{PAGE_SIZE, PhysAddr, Span};
@@ -99,7 +99,7 @@ impl<R: RegionRegisters> RegionTable<R> {
             Lookup::Exact(index) | Lookup::Inside(index) => {
                 let region = &mut self.regions[index];
                 let span = self.handles.remove(&mut region.list, wanted)?;
-                if region.list.is_empty() && region.kind == Kind::Dynamic {
+                if region.list.is_empty() && region.kind == RegionKind::Dynamic {
                     self.remove(index);
                 }
                 Some(span)
@@ -114,7 +114,7 @@ impl<R: RegionRegisters> RegionTable<R> {
         let index = self.around(&part)?;
         let region = self.regions.get_mut(index)?;
         let (span, others) = self.handles.newest(region.list)?;
-        if !wanted(&span) || others.is_empty() && region.kind == Kind::Dynamic {
+        if !wanted(&span) || others.is_empty() && region.kind == RegionKind::Dynamic {
             return None;
         }
         self.handles.pop(&mut region.list);
@@ -150,7 +150,7 @@ impl<R: RegionRegisters> RegionTable<R> {
         if attributes.memory() != region.attributes.memory() {
             return Err(RegionError::MemoryType { span, wanted: attributes, region });
         }
-        if region.kind != Kind::Dynamic {
+        if region.kind != RegionKind::Dynamic {
             return Err(RegionError::Locked { region });
         }
         if !exact {
@@ -177,7 +177,7 @@ impl<R: RegionRegisters> RegionTable<R> {
         check_range(span, PAGE_SIZE)?;
         match self.lookup(&span) {
             Lookup::NotFound => self.create_locked(span, attributes),
-            Lookup::Exact(index) | Lookup::Inside(index) if self.regions[index].kind != Kind::Dynamic => {
+            Lookup::Exact(index) | Lookup::Inside(index) if self.regions[index].kind != RegionKind::Dynamic => {
                 check_attributes(span, attributes, &self.regions[index])
             }
             Lookup::Exact(index) | Lookup::Inside(index) | Lookup::Overlap(index) => {

@@ -35,9 +35,9 @@ struct Record {
 /// Room to remember mappings in. It is made outside of whatever lock the table is in, because making it may take more
 /// memory than the heap has at that moment.
 #[derive(Debug)]
-pub struct Records(Vec<Record>);
+pub struct HandleRecords(Vec<Record>);
 
-impl Records {
+impl HandleRecords {
     /// Bytes that records for `count` mappings take.
     pub const fn bytes(count: usize) -> usize {
         count * size_of::<Record>()
@@ -53,14 +53,14 @@ impl Records {
 #[derive(Debug)]
 pub(super) struct Handles {
     records: Vec<Record>,
-    /// Records that are not in use.
+    /// HandleRecords that are not in use.
     free: List,
 }
 
 impl Handles {
     pub(super) fn new() -> Self {
         let mut handles = Self { records: Vec::new(), free: List::EMPTY };
-        drop(handles.move_to(Records::with_capacity(FIRST_ROOM)));
+        drop(handles.move_to(HandleRecords::with_capacity(FIRST_ROOM)));
         handles
     }
 
@@ -76,7 +76,7 @@ impl Handles {
     }
 
     /// Moves what is remembered to `records`, if they are more, and gives back the old ones.
-    pub(super) fn move_to(&mut self, mut records: Records) -> Records {
+    pub(super) fn move_to(&mut self, mut records: HandleRecords) -> HandleRecords {
         if records.0.capacity() > self.records.len() {
             records.0.append(&mut self.records);
             swap(&mut records.0, &mut self.records);

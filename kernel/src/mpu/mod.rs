@@ -38,6 +38,6 @@ mod tests;
 
 pub use boot::{BootRegions, MAX_BOOT_REGIONS};
 pub use error::RegionError;
-pub use handles::Records;
-pub use region::{Kind, Region};
+pub use handles::HandleRecords;
+pub use region::{Region, RegionKind};
 pub use table::{Lookup, RegionTable};

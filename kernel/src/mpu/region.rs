@@ -8,7 +8,7 @@ use core::fmt;
 
 /// What a region is for, and with that whether it can ever go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RegionKind {
     /// The image: locked.
     Boot,
     /// Memory that EL2 took for good, such as its heap: locked.
@@ -22,7 +22,7 @@ pub enum Kind {
 pub struct Region {
     pub(super) span: Span,
     pub(super) attributes: Attributes,
-    pub(super) kind: Kind,
+    pub(super) kind: RegionKind,
     /// Mappings of the region or parts of it. Never empty for a dynamic region.
     pub(super) list: List,
     /// Where it is in the MPU, alone or with its neighbours.
@@ -41,7 +41,7 @@ impl Region {
     }
 
     /// What the region is for.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> RegionKind {
         self.kind
     }
 
@@ -54,9 +54,9 @@ impl Region {
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Boot => "the image's region",
-            Kind::Heap => "EL2's own region",
-            Kind::Dynamic => "region",
+            RegionKind::Boot => "the image's region",
+            RegionKind::Heap => "EL2's own region",
+            RegionKind::Dynamic => "region",
         };
         write!(f, "{kind} {} ({})", self.span, self.attributes)
     }

@@ -10,7 +10,7 @@
 
 use super::RegionError;
 use super::handles::List;
-use super::region::{Kind, Region};
+use super::region::{Region, RegionKind};
 use super::table::RegionTable;
 use crate::arch::pmsa::{RegionIdx, RegionRegisters};
 use crate::base::addr::Span;
@@ -49,7 +49,7 @@ impl<R: RegionRegisters> RegionTable<R> {
     /// handle in `list`.
     pub(super) fn place(&mut self, index: usize, span: Span, attributes: Attributes, list: List) {
         let slot = self.cover(index, span, attributes);
-        self.regions.insert(index, Region { span, attributes, kind: Kind::Dynamic, list, slot });
+        self.regions.insert(index, Region { span, attributes, kind: RegionKind::Dynamic, list, slot });
     }
 
     /// Makes `span`, between the regions `index - 1` and `index`, accessible, and says in which slot.
@@ -135,7 +135,7 @@ impl<R: RegionRegisters> RegionTable<R> {
         let index = self.index_above(span);
         let below = index.checked_sub(1).and_then(|below| self.regions.get_mut(below));
         if let Some(region) = below
-            && (region.kind, region.attributes, region.span.end) == (Kind::Heap, attributes, span.start)
+            && (region.kind, region.attributes, region.span.end) == (RegionKind::Heap, attributes, span.start)
         {
             region.span.end = span.end;
             let Region { slot, span, .. } = *region;
@@ -145,7 +145,7 @@ impl<R: RegionRegisters> RegionTable<R> {
         self.admit(0, 1)?;
         let slot = self.slots.take().unwrap_or_else(|| self.merge_two());
         self.slots.open(slot, span, attributes);
-        self.regions.insert(index, Region { span, attributes, kind: Kind::Heap, list: List::EMPTY, slot });
+        self.regions.insert(index, Region { span, attributes, kind: RegionKind::Heap, list: List::EMPTY, slot });
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl<R: RegionRegisters> RegionTable<R> {
     fn merge_two(&mut self) -> RegionIdx {
         let pair = self.regions.windows(2).position(|pair| {
             let touch = pair[0].span.end == pair[1].span.start && pair[0].slot != pair[1].slot;
-            touch && pair[0].kind == Kind::Dynamic && pair[1].may_share(pair[0].attributes)
+            touch && pair[0].kind == RegionKind::Dynamic && pair[1].may_share(pair[0].attributes)
         });
         let Some(index) = pair else {
             unreachable!("{} of {} slots are reserved, and all are in use", self.reserved, self.slots.count());
@@ -190,6 +190,6 @@ impl<R: RegionRegisters> RegionTable<R> {
 impl Region {
     /// Whether the region may share a slot with one that has these attributes.
     fn may_share(&self, attributes: Attributes) -> bool {
-        self.kind == Kind::Dynamic && self.attributes == attributes
+        self.kind == RegionKind::Dynamic && self.attributes == attributes
     }
 }

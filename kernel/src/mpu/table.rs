@@ -1,7 +1,7 @@
 //! The table of regions, and what can be asked of it.
 
 use super::RegionError;
-use super::handles::{Handles, Records};
+use super::handles::{HandleRecords, Handles};
 use super::region::Region;
 use super::slots::Slots;
 use crate::arch::pmsa::{ADDRESS_BITS, RegionRegisters};
@@ -115,13 +115,13 @@ impl<R: RegionRegisters> RegionTable<R> {
         self.handles.of(region.list).count()
     }
 
-    /// Whether there must be more [`Records`] before anything can be mapped.
+    /// Whether there must be more [`HandleRecords`] before anything can be mapped.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.handles.is_full()
     }
 
-    /// How many mappings there can be before there must be more [`Records`].
+    /// How many mappings there can be before there must be more [`HandleRecords`].
     pub fn capacity(&self) -> usize {
         self.handles.capacity()
     }
@@ -131,14 +131,14 @@ impl<R: RegionRegisters> RegionTable<R> {
         self.handles.room()
     }
 
-    /// The error that there must be more [`Records`].
+    /// The error that there must be more [`HandleRecords`].
     #[cold]
     pub(super) fn no_records(&self) -> RegionError {
         RegionError::NoRecords { handles: self.capacity() }
     }
 
     /// Moves what is remembered of mappings to `records`, if they are more, and gives back the old ones.
-    pub fn move_to(&mut self, records: Records) -> Records {
+    pub fn move_to(&mut self, records: HandleRecords) -> HandleRecords {
         self.handles.move_to(records)
     }
 

@@ -1,6 +1,6 @@
 //! Which groups of page indexes have RAM, and so need page metadata.
 
-use super::{GROUP_SHIFT, PdxMap, Refusal};
+use super::{GROUP_SHIFT, PdxMap, PdxRefusal};
 use crate::base::addr::{Frames, Mfn, Pdx};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -53,7 +53,7 @@ impl Groups {
     /// The groups that `banks` need under `map`.
     ///
     /// Fails if there is no RAM, or if `map` was made for other banks and does not cover these.
-    pub fn new(banks: &[Range<Mfn>], map: &PdxMap, size: GroupSize) -> Result<Self, Refusal> {
+    pub fn new(banks: &[Range<Mfn>], map: &PdxMap, size: GroupSize) -> Result<Self, PdxRefusal> {
         let span = map.span(banks)?;
         let base = span.start.get() & !(size.pages() - 1);
         let pages = span.end.get() - base;

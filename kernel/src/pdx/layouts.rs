@@ -4,7 +4,7 @@
 //! from reviews of Xen's frametable. The expected numbers are from an independent model of the published rules. They are
 //! data, not tests, so that the host's tests and the booted image's self-tests judge by the same numbers.
 
-use super::{Kind, PdxMap, Refusal};
+use super::{PdxKind, PdxMap, PdxRefusal};
 use crate::base::addr::{Mfn, Pdx};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -13,7 +13,7 @@ use core::ops::Range;
 #[derive(Debug)]
 pub struct Golden {
     /// The figures of the compression.
-    pub kind: Kind,
+    pub kind: PdxKind,
     /// The page index of each bank's first frame, in the order of the banks.
     pub starts: &'static [u64],
     /// One past the highest page index of RAM.
@@ -36,21 +36,25 @@ pub struct Layout {
 /// A layout for which a compression gives something else than expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{layout}: wanted {wanted:x?}, got {got:?} and {starts:x?}")]
-pub struct Mismatch {
+pub struct LayoutMismatch {
     layout: &'static str,
     wanted: Option<&'static Golden>,
-    got: Result<Kind, Refusal>,
+    got: Result<PdxKind, PdxRefusal>,
     starts: Vec<Pdx>,
 }
 
 impl Layout {
     /// Whether both compressions give the expected numbers, there and back.
-    pub fn check(&'static self) -> Result<(), Mismatch> {
+    pub fn check(&'static self) -> Result<(), LayoutMismatch> {
         self.check_one(PdxMap::mask(self.banks), self.mask.as_ref())?;
         self.check_one(PdxMap::offset(self.banks), self.offset.as_ref())
     }
 
-    fn check_one(&'static self, got: Result<PdxMap, Refusal>, wanted: Option<&'static Golden>) -> Result<(), Mismatch> {
+    fn check_one(
+        &'static self,
+        got: Result<PdxMap, PdxRefusal>,
+        wanted: Option<&'static Golden>,
+    ) -> Result<(), LayoutMismatch> {
         let agrees = match (&got, wanted) {
             (Err(_), None) => true,
             (Ok(map), Some(golden)) => golden.agrees(map, self.banks),
@@ -63,7 +67,7 @@ impl Layout {
             Ok(map) => self.banks.iter().map(|bank| map.pdx(bank.start)).collect(),
             Err(_) => Vec::new(),
         };
-        Err(Mismatch { layout: self.name, wanted, got: got.map(|map| map.kind()), starts })
+        Err(LayoutMismatch { layout: self.name, wanted, got: got.map(|map| map.kind()), starts })
     }
 }
 
@@ -89,11 +93,11 @@ const fn bank(start: u64, end: u64) -> Range<Mfn> {
 }
 
 const fn mask(first_bit: u32, bits: u32, starts: &'static [u64], max_pdx: u64) -> Option<Golden> {
-    Some(Golden { kind: Kind::Mask { first_bit, bits }, starts, max_pdx })
+    Some(Golden { kind: PdxKind::Mask { first_bit, bits }, starts, max_pdx })
 }
 
 const fn offset(ranges: usize, shift: u32, region: u64, starts: &'static [u64], max_pdx: u64) -> Option<Golden> {
-    Some(Golden { kind: Kind::Offset { ranges, region, shift }, starts, max_pdx })
+    Some(Golden { kind: PdxKind::Offset { ranges, region, shift }, starts, max_pdx })
 }
 
 /// Four-socket Intel Granite Rapids.

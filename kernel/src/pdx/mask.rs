@@ -1,6 +1,6 @@
 //! Mask compression: one run of bits that is zero in all of RAM is left out.
 
-use super::{GROUP_PAGES, Kind, Refusal, ends, moving};
+use super::{GROUP_PAGES, PdxKind, PdxRefusal, ends, moving};
 use crate::base::addr::Mfn;
 use core::ops::Range;
 
@@ -20,9 +20,9 @@ impl Mask {
     pub(super) const NONE: Self = Self { low: u64::MAX, shift: 0, hole: 0 };
 
     /// Removes the longest run of zeros, at or above [`super::GROUP_SHIFT`], between bits that some RAM frame number sets.
-    pub(super) fn new(banks: &[Range<Mfn>]) -> Result<Self, Refusal> {
+    pub(super) fn new(banks: &[Range<Mfn>]) -> Result<Self, PdxRefusal> {
         let banks = || banks.iter().filter_map(ends);
-        let highest = banks().map(|(_, last)| last).max().ok_or(Refusal::NoRam)?;
+        let highest = banks().map(|(_, last)| last).max().ok_or(PdxRefusal::NoRam)?;
         let used = banks().fold(GROUP_PAGES - 1, |used, (first, last)| used | first | moving(first, last));
 
         // A frame number has at most 40 bits, so no shift below reaches 64.
@@ -37,16 +37,16 @@ impl Mask {
             at += (used >> at).trailing_ones();
         }
         if bits == 0 {
-            return Err(Refusal::NoHole { highest });
+            return Err(PdxRefusal::NoHole { highest });
         }
         let low = (1 << first_bit) - 1;
         Ok(Self { low, shift: bits, hole: ((1 << bits) - 1) << first_bit })
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> PdxKind {
         match self.shift {
-            0 => Kind::None,
-            bits => Kind::Mask { first_bit: self.low.trailing_ones(), bits },
+            0 => PdxKind::None,
+            bits => PdxKind::Mask { first_bit: self.low.trailing_ones(), bits },
         }
     }
 

@@ -54,7 +54,7 @@ pub enum Policy {
 /// Why a compression does not apply. Never fatal in itself: an uncompressed map always exists.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum PdxRefusal {
     /// No bank has a frame.
     #[error("there is no RAM to number")]
     NoRam,
@@ -78,7 +78,7 @@ pub enum Refusal {
     #[error("{map} does not cover RAM at {bank}")]
     NotCovered {
         /// The compression.
-        map: Kind,
+        map: PdxKind,
         /// The bank.
         bank: Span,
     },
@@ -86,7 +86,7 @@ pub enum Refusal {
 
 /// Which compression a [`PdxMap`] applies, and with which figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PdxKind {
     /// Page index and frame number are the same.
     None,
     /// A run of bits is removed.
@@ -107,7 +107,7 @@ pub enum Kind {
     },
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for PdxKind {
     /// Bits are inclusive and those of a frame number, as Xen prints them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -142,19 +142,19 @@ impl PdxMap {
     /// Removes the longest run of bits, from bit 18 up, that is zero in every RAM frame number.
     ///
     /// Of runs of equal length the lowest goes. Bits above the highest set one save nothing and do not count.
-    pub fn mask(banks: &[Range<Mfn>]) -> Result<Self, Refusal> {
+    pub fn mask(banks: &[Range<Mfn>]) -> Result<Self, PdxRefusal> {
         Self { mask: Mask::new(banks)?, offset: None }.covering(banks)
     }
 
     /// Packs the regions of RAM through a table of 64 offsets.
-    pub fn offset(banks: &[Range<Mfn>]) -> Result<Self, Refusal> {
+    pub fn offset(banks: &[Range<Mfn>]) -> Result<Self, PdxRefusal> {
         Self { mask: Mask::NONE, offset: Some(Box::new(Offset::new(banks)?)) }.covering(banks)
     }
 
     /// The map that `policy` asks for, or the uncompressed one and the reason why it has to be that.
     ///
     /// [`Policy::Auto`] always gets what it asks for and never gives a reason.
-    pub fn choose(policy: Policy, banks: &[Range<Mfn>]) -> (Self, Option<Refusal>) {
+    pub fn choose(policy: Policy, banks: &[Range<Mfn>]) -> (Self, Option<PdxRefusal>) {
         let wanted = match policy {
             Policy::Auto => return (Self::narrowest(banks), None),
             Policy::Mask => Self::mask(banks),
@@ -180,7 +180,7 @@ impl PdxMap {
     }
 
     /// Which compression this is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> PdxKind {
         match &self.offset {
             Some(offset) => offset.kind(),
             None => self.mask.kind(),
@@ -234,11 +234,11 @@ impl PdxMap {
     }
 
     /// The page indexes from the lowest frame of `banks` to the highest.
-    fn span(&self, banks: &[Range<Mfn>]) -> Result<Range<Pdx>, Refusal> {
-        let mut span = Err(Refusal::NoRam);
+    fn span(&self, banks: &[Range<Mfn>]) -> Result<Range<Pdx>, PdxRefusal> {
+        let mut span = Err(PdxRefusal::NoRam);
         for bank in banks.iter().filter(|bank| bank.count() > 0) {
             if !self.is_compressible(bank) {
-                return Err(Refusal::NotCovered { map: self.kind(), bank: bank.span() });
+                return Err(PdxRefusal::NotCovered { map: self.kind(), bank: bank.span() });
             }
             let first = self.pdx(bank.start);
             let end = Pdx::new(first.get() + bank.count());
@@ -248,7 +248,7 @@ impl PdxMap {
     }
 
     /// This map, provided that it covers every bank whole.
-    fn covering(self, banks: &[Range<Mfn>]) -> Result<Self, Refusal> {
+    fn covering(self, banks: &[Range<Mfn>]) -> Result<Self, PdxRefusal> {
         self.span(banks)?;
         Ok(self)
     }

@@ -1,6 +1,6 @@
 //! Offset compression: each region of RAM is moved down by a distance of its own, found in a table.
 
-use super::{GROUP_PAGES, Kind, Refusal, ends, moving};
+use super::{GROUP_PAGES, PdxKind, PdxRefusal, ends, moving};
 use crate::base::addr::Mfn;
 use crate::base::sort;
 use alloc::vec::Vec;
@@ -39,9 +39,9 @@ pub(super) struct Offset {
 }
 
 impl Offset {
-    pub(super) fn new(banks: &[Range<Mfn>]) -> Result<Self, Refusal> {
+    pub(super) fn new(banks: &[Range<Mfn>]) -> Result<Self, PdxRefusal> {
         let mut ranges = whole_groups(banks);
-        let first = ranges.first().ok_or(Refusal::NoRam)?.start;
+        let first = ranges.first().ok_or(PdxRefusal::NoRam)?.start;
 
         // Bits that vary inside a range cannot tell ranges apart. Only now, as merging is over, are they final.
         let inside = ranges.iter().fold(GROUP_PAGES - 1, |bits, range| bits | moving(range.start, range.end - 1));
@@ -59,7 +59,7 @@ impl Offset {
         let region = longest.max(GROUP_PAGES).next_power_of_two();
         let last = ranges.last().map_or(0, |range| range.start);
         if region * (ranges.len() as u64 - 1) >= last {
-            return Err(Refusal::NoGain { ranges: ranges.len(), region, last });
+            return Err(PdxRefusal::NoGain { ranges: ranges.len(), region, last });
         }
 
         let mut slots = [Slot { base: NOWHERE, distance: NOWHERE }; SLOTS];
@@ -71,8 +71,8 @@ impl Offset {
         Ok(Self { slots, shift, distances, region_shift: region.trailing_zeros(), ranges: ranges.len() })
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        Kind::Offset { ranges: self.ranges, region: self.region(), shift: self.shift }
+    pub(super) fn kind(&self) -> PdxKind {
+        PdxKind::Offset { ranges: self.ranges, region: self.region(), shift: self.shift }
     }
 
     #[inline]

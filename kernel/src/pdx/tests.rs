@@ -1,7 +1,7 @@
 //! The published layouts, named defects, and random banks against oracles that know nothing of masks and tables.
 
 use super::layouts::{self, L4, T2, T8};
-use super::{GROUP_PAGES, GroupSize, Groups, Kind, PdxMap, Policy, Refusal};
+use super::{GROUP_PAGES, GroupSize, Groups, PdxKind, PdxMap, PdxRefusal, Policy};
 use crate::base::addr::{Frames, Mfn, Pdx};
 use crate::testing::unless_interpreted;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -102,27 +102,27 @@ fn a_wrong_golden_value_is_noticed() {
 fn auto_takes_what_spans_least_and_of_equals_the_simplest() {
     let kind = |layout: &layouts::Layout| PdxMap::choose(Policy::Auto, layout.banks).0.kind();
     for layout in [&layouts::T1, &layouts::T4, &T8, &layouts::L3] {
-        assert!(matches!(kind(layout), Kind::Offset { .. }), "{}", layout.name);
+        assert!(matches!(kind(layout), PdxKind::Offset { .. }), "{}", layout.name);
     }
     for layout in [&T2, &layouts::T3, &layouts::T11, &layouts::L2] {
-        assert!(matches!(kind(layout), Kind::Mask { .. }), "{}", layout.name);
+        assert!(matches!(kind(layout), PdxKind::Mask { .. }), "{}", layout.name);
     }
     for layout in [&layouts::T6, &layouts::T7, &layouts::T12, &L4, &layouts::L6] {
-        assert_eq!(kind(layout), Kind::None, "{}", layout.name);
+        assert_eq!(kind(layout), PdxKind::None, "{}", layout.name);
     }
 }
 
 #[test]
 fn a_forced_kind_that_does_not_apply_falls_back_to_none_with_a_reason() {
     let (map, refusal) = PdxMap::choose(Policy::Mask, L4.banks);
-    assert_eq!((map, refusal.clone()), (PdxMap::none(), Some(Refusal::NoHole { highest: 0x17ffff })));
+    assert_eq!((map, refusal.clone()), (PdxMap::none(), Some(PdxRefusal::NoHole { highest: 0x17ffff })));
     assert_eq!(
         refusal.unwrap().to_string(),
         "frame numbers up to 0x17ffff have no bit from 18 up that is zero in all of RAM"
     );
     let (map, refusal) = PdxMap::choose(Policy::Offset, layouts::T7.banks);
     assert_eq!(map, PdxMap::none());
-    assert!(matches!(refusal, Some(Refusal::NoGain { .. })));
+    assert!(matches!(refusal, Some(PdxRefusal::NoGain { .. })));
     assert_eq!(PdxMap::choose(Policy::Off, T8.banks), (PdxMap::none(), None));
     assert_eq!(PdxMap::choose(Policy::Mask, T8.banks), (PdxMap::mask(T8.banks).unwrap(), None));
     assert_eq!(PdxMap::choose(Policy::Offset, T8.banks), (PdxMap::offset(T8.banks).unwrap(), None));
@@ -185,7 +185,7 @@ fn a_region_longer_than_the_rest_of_its_table_index_ends_with_the_index() {
     // The first region starts two groups below the end of its table index, but a region is four groups long.
     let banks = [frames(0xf80000..0x1000000), frames(0x10000000..0x10100000)];
     let map = PdxMap::offset(&banks).unwrap();
-    let Kind::Offset { region: 0x100000, shift, .. } = map.kind() else { panic!("{:?}", map.kind()) };
+    let PdxKind::Offset { region: 0x100000, shift, .. } = map.kind() else { panic!("{:?}", map.kind()) };
     let next_index = mfn(0x1000000);
     assert!(next_index.get().is_multiple_of(1 << shift));
     assert!(!map.covers(next_index));
@@ -209,12 +209,15 @@ fn more_regions_than_table_entries_share_them() {
     // 100 groups, one in every sixteen: with 64 entries neighbours must share.
     let banks: Vec<_> = (0..100).map(|i| i * 16 * GROUP_PAGES).map(|s| frames(s..s + GROUP_PAGES)).collect();
     let refusal = PdxMap::offset(&banks).unwrap_err();
-    assert!(matches!(refusal, Refusal::NoGain { ranges: 50, region, .. } if region == 32 * GROUP_PAGES), "{refusal}");
+    assert!(
+        matches!(refusal, PdxRefusal::NoGain { ranges: 50, region, .. } if region == 32 * GROUP_PAGES),
+        "{refusal}"
+    );
     // With a gap in the middle there is something to gain again.
     let banks: Vec<_> =
         (0..100).map(|i| (i + i / 50 * 1000) * 16 * GROUP_PAGES).map(|s| frames(s..s + GROUP_PAGES)).collect();
     let map = PdxMap::offset(&banks).unwrap();
-    assert!(matches!(map.kind(), Kind::Offset { ranges, .. } if ranges < 64), "{}", map.kind());
+    assert!(matches!(map.kind(), PdxKind::Offset { ranges, .. } if ranges < 64), "{}", map.kind());
     assert!(banks.iter().all(|bank| map.mfn(map.pdx(bank.start)) == Some(bank.start)));
 }
 
@@ -222,10 +225,10 @@ fn more_regions_than_table_entries_share_them() {
 fn no_ram_is_a_reason_and_not_a_panic() {
     let empty = [frames(0..0), frames(7..7), mfn(9)..mfn(3)];
     for banks in [&[][..], &empty] {
-        assert_eq!(PdxMap::mask(banks), Err(Refusal::NoRam));
-        assert_eq!(PdxMap::offset(banks), Err(Refusal::NoRam));
+        assert_eq!(PdxMap::mask(banks), Err(PdxRefusal::NoRam));
+        assert_eq!(PdxMap::offset(banks), Err(PdxRefusal::NoRam));
         assert_eq!(PdxMap::choose(Policy::Auto, banks), (PdxMap::none(), None));
-        assert_eq!(Groups::new(banks, &PdxMap::none(), GroupSize::GIB), Err(Refusal::NoRam));
+        assert_eq!(Groups::new(banks, &PdxMap::none(), GroupSize::GIB), Err(PdxRefusal::NoRam));
     }
 }
 
@@ -332,7 +335,7 @@ proptest! {
     #[test]
     fn mask_compression_drops_exactly_the_bits_it_names(banks in any_banks(), random in any::<Index>()) {
         let Ok(map) = PdxMap::mask(&banks) else { return Ok(()) };
-        let Kind::Mask { first_bit, bits } = map.kind() else { panic!("{}", map.kind()) };
+        let PdxKind::Mask { first_bit, bits } = map.kind() else { panic!("{}", map.kind()) };
         let bank = &banks[random.index(banks.len())];
         for frame in [bank.start.get(), bank.start.get() + random.index(bank.count() as usize) as u64] {
             let kept = (0..40).filter(|bit| !(first_bit..first_bit + bits).contains(bit));

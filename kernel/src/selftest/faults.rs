@@ -83,11 +83,11 @@ fn the_fault_stack_has_guards(_: &Subject<'_>) -> Verdict {
 fn free_memory_is_not_mapped(subject: &Subject<'_>) -> Verdict {
     // There is no direct map: memory that nobody has mapped is not there, at its physical address or anywhere.
     let mfn = subject
-        .kernel
-        .alloc(0, crate::frames::frametable::page_info::Owner::new(100))
+        .host
+        .alloc(0, crate::frames::frametable::page_info::FrameOwner::new(100))
         .map_err(|error| alloc::format!("{error}"))?;
     let verdict = read_faults(mfn.address().get(), NOT_MAPPED);
-    subject.kernel.free(mfn, 0).map_err(|error| alloc::format!("{error}"))?;
+    subject.host.free(mfn, 0).map_err(|error| alloc::format!("{error}"))?;
     verdict
 }
 

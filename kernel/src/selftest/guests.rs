@@ -4,10 +4,10 @@ use super::{Subject, Verdict};
 use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::virtualization::{self, GuestRegime};
 use crate::base::addr::{GuestAddr, PAGE_SIZE};
-use crate::frames::frametable::page_info::Owner;
-use crate::guest::isolation::stage2::{Config, Plan, Stage2, Vmid};
-use crate::guest::memory::{GuestMemory, Source};
-use crate::memory::Kernel;
+use crate::frames::frametable::page_info::FrameOwner;
+use crate::guest::isolation::stage2::{Config, Stage2, Stage2Plan, Vmid};
+use crate::guest::memory::{FrameSource, GuestMemory};
+use crate::memory::HostMemory;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::ops::Range;
@@ -23,23 +23,24 @@ fn banks() -> [Range<GuestAddr>; 2] {
     [bank(0x4000_0000, (4 << 20) + 5 * PAGE_SIZE), bank(0x2_0000_0000, 17 * PAGE_SIZE)]
 }
 
-fn memory(kernel: &Kernel) -> Result<GuestMemory, String> {
-    GuestMemory::new(kernel, Owner::guest(NUMBER), &banks(), Source::PageAllocator).map_err(|error| error.to_string())
+fn memory(host: &HostMemory) -> Result<GuestMemory, String> {
+    GuestMemory::new(host, FrameOwner::guest(NUMBER), &banks(), FrameSource::PageAllocator)
+        .map_err(|error| error.to_string())
 }
 
 fn hardware_translates_as_planned(subject: &Subject<'_>) -> Verdict {
-    let kernel = subject.kernel;
-    let memory = memory(kernel)?;
-    let plan = Plan::new(Config::new(cpu::physical_address_bits()), memory.extents());
+    let host = subject.host;
+    let memory = memory(host)?;
+    let plan = Stage2Plan::new(Config::new(cpu::physical_address_bits()), memory.extents());
     let tables = plan
         .map_err(|error| error.to_string())
-        .and_then(|plan| Stage2::build(kernel, &plan).map_err(|error| error.to_string()));
+        .and_then(|plan| Stage2::build(host, &plan).map_err(|error| error.to_string()));
     let verdict = tables.and_then(|tables| {
         let verdict = compare(&memory, &tables);
-        tables.release(kernel);
+        tables.release(host);
         verdict
     });
-    memory.release(kernel).map_err(|error| error.to_string())?;
+    memory.release(host).map_err(|error| error.to_string())?;
     verdict
 }
 
@@ -67,19 +68,19 @@ fn compare(memory: &GuestMemory, tables: &Stage2) -> Verdict {
 }
 
 fn memory_is_given_zeroed(subject: &Subject<'_>) -> Verdict {
-    let kernel = subject.kernel;
+    let host = subject.host;
     let mut verdict = Ok(());
     // Twice: what the first leaves may be what the second gets.
     for _ in 0..2 {
-        let mut memory = memory(kernel)?;
+        let mut memory = memory(host)?;
         for bank in banks() {
             let bytes = bank.end.get() - bank.start.get();
-            let mut window = memory.window(kernel, bank.start, bytes).map_err(|error| error.to_string())?;
+            let mut window = memory.window(host, bank.start, bytes).map_err(|error| error.to_string())?;
             let dirty = window.bytes_mut().iter().position(|byte| *byte != 0);
             verdict = verdict.and(dirty.map_or(Ok(()), |at| Err(format!("byte {at:#x} of {} is not 0", bank.start))));
             window.bytes_mut().fill(0xa5);
         }
-        memory.release(kernel).map_err(|error| error.to_string())?;
+        memory.release(host).map_err(|error| error.to_string())?;
     }
     verdict
 }

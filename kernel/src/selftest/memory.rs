@@ -3,14 +3,14 @@
 use super::Verdict;
 use crate::arch::syndrome::{Access, Class, FaultKind};
 use crate::base::addr::Mfn;
-use crate::frames::frametable::page_info::Owner;
-use crate::memory::Kernel;
+use crate::frames::frametable::page_info::FrameOwner;
+use crate::memory::HostMemory;
 use crate::selftest::Subject;
 use crate::vmap::Mapping;
 use alloc::string::{String, ToString};
 
 /// The owner of what tests allocate.
-pub(super) const ME: Owner = Owner::new(100);
+pub(super) const ME: FrameOwner = FrameOwner::new(100);
 
 /// A read of memory that nobody has mapped.
 pub(super) const READ_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Read);
@@ -20,10 +20,14 @@ pub(super) fn text(error: impl ToString) -> String {
 }
 
 /// Runs `test` with 2^`order` frames, and frees them.
-pub(super) fn with_frames(subject: &Subject<'_>, order: u32, test: impl FnOnce(&Kernel, Mfn) -> Verdict) -> Verdict {
-    let first = subject.kernel.alloc(order, ME).map_err(text)?;
-    let verdict = test(subject.kernel, first);
-    subject.kernel.free(first, order).map_err(text)?;
+pub(super) fn with_frames(
+    subject: &Subject<'_>,
+    order: u32,
+    test: impl FnOnce(&HostMemory, Mfn) -> Verdict,
+) -> Verdict {
+    let first = subject.host.alloc(order, ME).map_err(text)?;
+    let verdict = test(subject.host, first);
+    subject.host.free(first, order).map_err(text)?;
     verdict
 }
 

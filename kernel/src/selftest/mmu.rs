@@ -9,7 +9,7 @@ use crate::mmu::LeafCount;
 use crate::pdx::GROUP_PAGES;
 use crate::vmap::VmapError;
 use crate::vmap::over_mmu::{FRAMETABLE_WINDOW, VMAP_WINDOW};
-use crate::vmap::space::{Placement, SpaceError};
+use crate::vmap::space::{AddressPlacement, SpaceError};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ tests!(mmu:
 const ENTRY_BYTES: u64 = 8;
 
 fn addresses(subject: &Subject<'_>, chunk: &Chunk) -> Range<VirtAddr> {
-    subject.kernel.table().addresses(chunk)
+    subject.host.table().addresses(chunk)
 }
 
 /// The page indexes at which the groups of the table begin, and whether each is valid.
@@ -58,13 +58,13 @@ fn every_valid_group_is_mapped_and_every_hole_is_not(subject: &Subject<'_>) -> V
         let last = (pdx + GROUP_PAGES).min(end) - 1;
         for pdx in [pdx, last] {
             let va = VirtAddr::new(entry_address(subject, pdx));
-            let mapped = subject.kernel.vmap().with_table(|table| table.translate(va).is_some());
+            let mapped = subject.host.vmap().with_table(|table| table.translate(va).is_some());
             ensure!(mapped == valid, "entry of pdx {pdx:#x}: mapped {mapped}, its group valid {valid}");
         }
     }
     // And nothing else is mapped in all of the window.
     let window = VirtAddr::new(FRAMETABLE_WINDOW.start)..VirtAddr::new(FRAMETABLE_WINDOW.end);
-    let mapped = subject.kernel.vmap().with_table(|table| table.leaves(window).map(|leaf| leaf.level.size()).sum());
+    let mapped = subject.host.vmap().with_table(|table| table.leaves(window).map(|leaf| leaf.level.size()).sum());
     let planned: u64 = subject.plan.frametable_bytes();
     ensure!(planned == mapped, "{} are planned and {} mapped", Bytes(planned), Bytes(mapped));
     Ok(())
@@ -93,7 +93,7 @@ fn leaves_are_as_large_as_the_addresses_allow(subject: &Subject<'_>) -> Verdict 
         let range = addresses(subject, chunk);
         let (start, end) = (range.start.get(), range.end.get());
         let (first, count) = subject
-            .kernel
+            .host
             .vmap()
             .with_table(|table| (table.translate(range.start), LeafCount::of(table.leaves(range.clone()))));
         let Some((pa, _)) = first else { return Err(format!("{start:#x} is not mapped")) };
@@ -115,9 +115,9 @@ fn leaves_are_as_large_as_the_addresses_allow(subject: &Subject<'_>) -> Verdict 
 }
 
 fn two_mappings_show_the_same_memory(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 2, |kernel, first| {
-        let one = kernel.vmap_contig(first, 4, Attributes::DATA).map_err(text)?;
-        let other = kernel.vmap_contig(first, 4, Attributes::CONSTANTS).map_err(text)?;
+    with_frames(subject, 2, |host, first| {
+        let one = host.vmap_contig(first, 4, Attributes::DATA).map_err(text)?;
+        let other = host.vmap_contig(first, 4, Attributes::CONSTANTS).map_err(text)?;
         ensure!(one.address() != other.address(), "two mappings at one address");
         for offset in (0..one.bytes()).step_by(8) {
             write(&one, offset, offset ^ 0x5a5a_0000);
@@ -131,13 +131,13 @@ fn two_mappings_show_the_same_memory(subject: &Subject<'_>) -> Verdict {
 }
 
 fn scattered_frames_appear_in_order(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 3, |kernel, first| {
+    with_frames(subject, 3, |host, first| {
         let frames: Vec<Mfn> = [5, 0, 1, 2, 7, 3].into_iter().filter_map(|index| first.checked_add(index)).collect();
-        let all = kernel.vmap_contig(first, 8, Attributes::DATA).map_err(text)?;
+        let all = host.vmap_contig(first, 8, Attributes::DATA).map_err(text)?;
         for index in 0..8 {
             write(&all, index * PAGE_SIZE, first.get() + index);
         }
-        let scattered = kernel.vmap_frames(&frames, Attributes::CONSTANTS).map_err(text)?;
+        let scattered = host.vmap_frames(&frames, Attributes::CONSTANTS).map_err(text)?;
         for (frame, index) in frames.iter().zip(0..) {
             let seen = read(&scattered, index * PAGE_SIZE);
             ensure!(seen == frame.get(), "page {index} shows frame {seen:#x} instead of {frame:?}");
@@ -147,9 +147,9 @@ fn scattered_frames_appear_in_order(subject: &Subject<'_>) -> Verdict {
 }
 
 fn guard_pages_fault_on_both_sides(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 2, |kernel, first| {
+    with_frames(subject, 2, |host, first| {
         // Neighbours, if the allocator puts them next to each other: the guards are between them.
-        let mappings = [(); 3].map(|()| kernel.vmap_contig(first, 3, Attributes::DATA).map_err(text));
+        let mappings = [(); 3].map(|()| host.vmap_contig(first, 3, Attributes::DATA).map_err(text));
         for mapping in mappings {
             let mapping = mapping?;
             let (start, end) = (mapping.address().get(), mapping.address().get() + mapping.bytes());
@@ -165,16 +165,16 @@ fn guard_pages_fault_on_both_sides(subject: &Subject<'_>) -> Verdict {
 }
 
 fn addresses_are_used_again(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 0, |kernel, first| {
+    with_frames(subject, 0, |host, first| {
         // A third of the window at a time: without reuse the third or fourth finds no place.
         let third = (VMAP_WINDOW.end - VMAP_WINDOW.start) / PAGE_SIZE / 3;
-        let vmap = kernel.vmap();
+        let vmap = host.vmap();
         for round in 0..7 {
-            let start = vmap.with_space(|space| space.alloc(third, Placement::Anywhere));
+            let start = vmap.with_space(|space| space.alloc(third, AddressPlacement::Anywhere));
             let start = start.map_err(|error| alloc::format!("round {round}: {error}"))?;
             vmap.with_space(|space| space.release(start)).map_err(text)?;
         }
-        let mapping = kernel.vmap_contig(first, 1, Attributes::DATA).map_err(text)?;
+        let mapping = host.vmap_contig(first, 1, Attributes::DATA).map_err(text)?;
         write(&mapping, 0, 7);
         ensure!(read(&mapping, 0) == 7, "a mapping after reuse does not hold what was written");
         Ok(())
@@ -182,23 +182,23 @@ fn addresses_are_used_again(subject: &Subject<'_>) -> Verdict {
 }
 
 fn exhaustion_is_an_error(subject: &Subject<'_>) -> Verdict {
-    let kernel = subject.kernel;
+    let host = subject.host;
     let window = (VMAP_WINDOW.end - VMAP_WINDOW.start) / PAGE_SIZE;
-    let first = kernel.table().banks().first().ok_or("no RAM")?.start;
-    let refusal = kernel.vmap().vmap_contig(first, window, Attributes::DATA);
+    let first = host.table().banks().first().ok_or("no RAM")?.start;
+    let refusal = host.vmap().vmap_contig(first, window, Attributes::DATA);
     let refused = matches!(&refusal, Err(VmapError::Space(SpaceError::Exhausted { .. })));
     ensure!(refused, "a mapping as large as the window: {refusal:?}");
     // A piece at a time, until there is no place for another.
     let piece = window / 200;
     let mut starts = Vec::new();
     let error = loop {
-        match kernel.vmap().with_space(|space| space.alloc(piece, Placement::Anywhere)) {
+        match host.vmap().with_space(|space| space.alloc(piece, AddressPlacement::Anywhere)) {
             Ok(start) => starts.push(start),
             Err(error) => break error,
         }
     };
     for start in &starts {
-        kernel.vmap().with_space(|space| space.release(*start)).map_err(text)?;
+        host.vmap().with_space(|space| space.release(*start)).map_err(text)?;
     }
     let refused = matches!(
         error,
@@ -218,14 +218,14 @@ fn large_requests_take_blocks(subject: &Subject<'_>) -> Verdict {
     ];
     for (order, leaves) in expected {
         // Not every machine has a GiB that is free and aligned.
-        if order == 18 && subject.kernel.alloc(order, ME).map(|mfn| subject.kernel.free(mfn, order)).is_err() {
+        if order == 18 && subject.host.alloc(order, ME).map(|mfn| subject.host.free(mfn, order)).is_err() {
             continue;
         }
-        with_frames(subject, order, |kernel, first| {
-            let mapping = kernel.vmap_contig(first, 1 << order, Attributes::DATA).map_err(text)?;
+        with_frames(subject, order, |host, first| {
+            let mapping = host.vmap_contig(first, 1 << order, Attributes::DATA).map_err(text)?;
             let start = mapping.address();
             let range = start..VirtAddr::new(start.get() + mapping.bytes());
-            let count = kernel.vmap().with_table(|table| LeafCount::of(table.leaves(range)));
+            let count = host.vmap().with_table(|table| LeafCount::of(table.leaves(range)));
             ensure!(count == leaves, "order {order} at {start} is mapped by {count} instead of {leaves}");
             write(&mapping, mapping.bytes() - 8, 3);
             ensure!(read(&mapping, mapping.bytes() - 8) == 3, "the last word of order {order} is not there");
@@ -236,15 +236,15 @@ fn large_requests_take_blocks(subject: &Subject<'_>) -> Verdict {
 }
 
 fn a_page_of_a_block_can_be_protected(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 9, |kernel, first| {
-        let mapping = kernel.vmap_contig(first, 512, Attributes::DATA).map_err(text)?;
+    with_frames(subject, 9, |host, first| {
+        let mapping = host.vmap_contig(first, 512, Attributes::DATA).map_err(text)?;
         for page in 0..512 {
             write(&mapping, page * PAGE_SIZE, page);
         }
         let page = VirtAddr::new(mapping.address().get() + 100 * PAGE_SIZE);
-        kernel.vmap().with_table(|table| table.protect(page, PAGE_SIZE, Attributes::CONSTANTS)).map_err(text)?;
+        host.vmap().with_table(|table| table.protect(page, PAGE_SIZE, Attributes::CONSTANTS)).map_err(text)?;
         let range = mapping.address()..VirtAddr::new(mapping.address().get() + mapping.bytes());
-        let leaves = kernel.vmap().with_table(|table| LeafCount::of(table.leaves(range)));
+        let leaves = host.vmap().with_table(|table| LeafCount::of(table.leaves(range)));
         ensure!(leaves.pages == 512, "a block with a page of its own is mapped by {leaves}");
         for page in 0..512 {
             let seen = read(&mapping, page * PAGE_SIZE);
@@ -263,7 +263,7 @@ fn nothing_is_writable_and_executable(subject: &Subject<'_>) -> Verdict {
     // The image's text is all that may be executed, and the rest of the tables says so leaf by leaf.
     let text = lacuna_boot::layout().text;
     let whole = VirtAddr::new(0)..VirtAddr::new(1 << 48);
-    let outside: Option<String> = subject.kernel.vmap().with_table(|table| {
+    let outside: Option<String> = subject.host.vmap().with_table(|table| {
         table
             .leaves(whole)
             .filter(|leaf| leaf.attributes.access() == Mapped::ReadExecute)

@@ -6,8 +6,8 @@
 use crate::arch::syndrome::{Access, Class, FaultKind};
 use crate::base::outcome::Outcome;
 use crate::cpu::fixup::{self, Fault};
-use crate::frames::frametable::plan::Plan;
-use crate::memory::Kernel;
+use crate::frames::frametable::plan::FrametablePlan;
+use crate::memory::HostMemory;
 use crate::options::{Options, SelfTest};
 use crate::println;
 use alloc::format;
@@ -17,9 +17,9 @@ use alloc::vec::Vec;
 /// What a test is given to test.
 pub struct Subject<'a> {
     /// The memory of the running hypervisor.
-    pub kernel: &'a Kernel,
+    pub host: &'a HostMemory,
     /// The frametable as it was planned.
-    pub plan: &'a Plan,
+    pub plan: &'a FrametablePlan,
 }
 
 /// Nothing, or what is wrong.
@@ -82,7 +82,7 @@ const SUITES: &[&[Test]] = &[
 ///
 /// A name that starts like no test's is worth a warning, which the names of all tests follow. Then the tests run that run
 /// unless some are chosen: a run without any test must not look like a success.
-pub fn run(kernel: &Kernel, plan: &Plan, options: &Options, guests: usize) -> Outcome {
+pub fn run(host: &HostMemory, plan: &FrametablePlan, options: &Options, guests: usize) -> Outcome {
     let all = || SUITES.iter().copied().flatten();
     let mut choice = options.selftest_beside(guests);
     if let SelfTest::Prefix(prefix) = &choice
@@ -98,13 +98,13 @@ pub fn run(kernel: &Kernel, plan: &Plan, options: &Options, guests: usize) -> Ou
         return Outcome::Success;
     }
     let chosen: Vec<&Test> = all().filter(|test| is_chosen(test.name, &choice)).collect();
-    let subject = Subject { kernel, plan };
+    let subject = Subject { host, plan };
     println!("KTAP version 1");
     println!("1..{}", chosen.len());
     let mut failed = 0;
     for (number, test) in chosen.iter().enumerate().map(|(index, test)| (index + 1, test)) {
-        let before = kernel.free_bytes() + kernel.grown_bytes();
-        let verdict = (test.run)(&subject).and_then(|()| nothing_lost(kernel, before));
+        let before = host.free_bytes() + host.grown_bytes();
+        let verdict = (test.run)(&subject).and_then(|()| nothing_lost(host, before));
         match verdict {
             Ok(()) => println!("ok {number} - {}", test.name),
             Err(message) => {
@@ -127,8 +127,8 @@ fn is_chosen(name: &str, choice: &SelfTest) -> bool {
 }
 
 /// Every test gives back what it takes. What heap and page tables grew by meanwhile is theirs.
-fn nothing_lost(kernel: &Kernel, before: u64) -> Verdict {
-    let now = kernel.free_bytes() + kernel.grown_bytes();
+fn nothing_lost(host: &HostMemory, before: u64) -> Verdict {
+    let now = host.free_bytes() + host.grown_bytes();
     ensure!(now == before, "{before} bytes were free or in the pool before the test, {now} are after it");
     Ok(())
 }

@@ -8,10 +8,10 @@ use crate::arch::pmsa::decode;
 use crate::arch::syndrome::{Access, Class, FaultKind};
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, Pdx, VirtAddr};
 use crate::base::attributes::{self, Attributes};
-use crate::frames::frametable::plan::{Plan, Shape};
+use crate::frames::frametable::plan::{FrametablePlan, FrametableShape};
 use crate::frames::frametable::table::FrameTable;
-use crate::memory::Kernel;
-use crate::mpu::{Kind, Region, RegionError};
+use crate::memory::HostMemory;
+use crate::mpu::{Region, RegionError, RegionKind};
 use crate::pdx::GROUP_PAGES;
 use crate::testing::examples::{self, Ground};
 use crate::vmap::{FRAMETABLE_SPAN, Mapping, VmapError};
@@ -39,28 +39,28 @@ tests!(mpu:
 const WRITE_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Write);
 
 /// How many slots are in use, and how many there are.
-fn slots(kernel: &Kernel) -> (usize, usize) {
-    let (all, free) = kernel.vmap().with_table(|table| table.slots());
+fn slots(host: &HostMemory) -> (usize, usize) {
+    let (all, free) = host.vmap().with_table(|table| table.slots());
     (all - free, all)
 }
 
 /// How many regions there are that a mapping's end takes away.
-fn dynamic(kernel: &Kernel) -> usize {
-    let is_dynamic = |kind| kind == Kind::Dynamic;
-    kernel.vmap().with_table(|table| table.regions().iter().filter(|region| is_dynamic(region.kind())).count())
+fn dynamic(host: &HostMemory) -> usize {
+    let is_dynamic = |kind| kind == RegionKind::Dynamic;
+    host.vmap().with_table(|table| table.regions().iter().filter(|region| is_dynamic(region.kind())).count())
 }
 
 fn the_background_region_is_off(subject: &Subject<'_>) -> Verdict {
     /// SCTLR_EL2.BR (DDI 0600, G1.3).
     const BR: u64 = 1 << 17;
     ensure!(SCTLR_EL2.get() & BR == 0, "SCTLR_EL2.BR is set: {:#x}", SCTLR_EL2.get());
-    let (_, max) = slots(subject.kernel);
+    let (_, max) = slots(subject.host);
     ensure!(MPUIR_EL2.get() & 0xff == max as u64, "MPUIR_EL2 is {:#x}, the table has {max} slots", MPUIR_EL2.get());
     Ok(())
 }
 
 fn no_more_regions_are_enabled_than_the_table_knows(subject: &Subject<'_>) -> Verdict {
-    let known = subject.kernel.vmap().with_table(|table| {
+    let known = subject.host.vmap().with_table(|table| {
         let slots = table.regions().iter().map(|region| region.slot().get()).filter(|slot| *slot < 32);
         slots.fold(0_u64, |bits, slot| bits | 1 << slot)
     });
@@ -71,12 +71,12 @@ fn no_more_regions_are_enabled_than_the_table_knows(subject: &Subject<'_>) -> Ve
 
 fn the_registers_hold_what_the_table_says(subject: &Subject<'_>) -> Verdict {
     // A mapping of its own, beside those that are always there.
-    with_frames(subject, 1, |kernel, first| {
-        let mapping = kernel.vmap_contig(first, 2, Attributes::CONSTANTS).map_err(text)?;
-        let regions: Vec<Region> = kernel.vmap().with_table(|table| table.regions().to_vec());
+    with_frames(subject, 1, |host, first| {
+        let mapping = host.vmap_contig(first, 2, Attributes::CONSTANTS).map_err(text)?;
+        let regions: Vec<Region> = host.vmap().with_table(|table| table.regions().to_vec());
         ensure!(regions.iter().any(|region| region.span().start == first.address()), "{mapping:?} is in no region");
         for region in regions {
-            let (base, limit) = kernel.vmap().with_table(|table| table.registers().read_back(region.slot()));
+            let (base, limit) = host.vmap().with_table(|table| table.registers().read_back(region.slot()));
             let held = decode(base, limit).ok_or_else(|| format!("slot {} is disabled", region.slot().get()))?;
             // Regions may share a slot.
             ensure!(
@@ -95,7 +95,7 @@ fn the_registers_hold_what_the_table_says(subject: &Subject<'_>) -> Verdict {
 
 fn nothing_is_writable_and_executable(subject: &Subject<'_>) -> Verdict {
     let text = lacuna_boot::layout().text;
-    let outside: Option<String> = subject.kernel.vmap().with_table(|table| {
+    let outside: Option<String> = subject.host.vmap().with_table(|table| {
         let executable = |access| access == attributes::Access::ReadExecute;
         let mut regions = table.regions().iter().filter(|region| executable(region.attributes().access()));
         regions
@@ -106,33 +106,33 @@ fn nothing_is_writable_and_executable(subject: &Subject<'_>) -> Verdict {
 }
 
 fn the_worked_examples_give_their_results(subject: &Subject<'_>) -> Verdict {
-    let kernel = subject.kernel;
+    let host = subject.host;
     // Memory of EL2's own: a part of the frametable's first chunk, which is locked.
     let chunk = subject.plan.chunks().first().ok_or("a frametable without chunks")?;
-    let own = kernel.table().addresses(chunk).start;
+    let own = host.table().addresses(chunk).start;
     let own = Mfn::containing(crate::base::addr::PhysAddr::new(own.get())).ok_or("no frame")?;
-    with_frames(subject, Ground::FRAMES.ilog2(), |kernel, free| {
+    with_frames(subject, Ground::FRAMES.ilog2(), |host, free| {
         let ground = Ground { own, free };
-        examples::ALL.iter().try_for_each(|example| example.run(kernel.vmap(), &ground, |_| None))
+        examples::ALL.iter().try_for_each(|example| example.run(host.vmap(), &ground, |_| None))
     })
 }
 
 fn a_mapping_of_own_memory_takes_no_region(subject: &Subject<'_>) -> Verdict {
-    let pool = subject.kernel.vmap().with_table(|table| {
-        let is_own = |region: &&Region| region.kind() == Kind::Heap && region.attributes() == Attributes::DATA;
+    let pool = subject.host.vmap().with_table(|table| {
+        let is_own = |region: &&Region| region.kind() == RegionKind::Heap && region.attributes() == Attributes::DATA;
         table.regions().iter().find(is_own).map(|region| region.span())
     });
     let pool = pool.ok_or("no region of the pool")?;
-    let before = slots(subject.kernel);
+    let before = slots(subject.host);
     let first = Mfn::containing(pool.start).ok_or("no frame")?;
-    let mapping = subject.kernel.vmap_contig(first, 4, Attributes::DATA).map_err(text)?;
-    ensure!(slots(subject.kernel) == before, "{before:?} slots before, {:?} after", slots(subject.kernel));
+    let mapping = subject.host.vmap_contig(first, 4, Attributes::DATA).map_err(text)?;
+    ensure!(slots(subject.host) == before, "{before:?} slots before, {:?} after", slots(subject.host));
     drop(mapping);
     // It is still there for whom it belongs to.
     let byte = core::ptr::with_exposed_provenance::<u8>(pool.start.get() as usize);
     // SAFETY: the pool stays accessible; any byte is a valid one.
     unsafe { byte.read_volatile() };
-    ensure!(slots(subject.kernel) == before, "a slot went with the mapping");
+    ensure!(slots(subject.host) == before, "a slot went with the mapping");
     Ok(())
 }
 
@@ -156,10 +156,10 @@ fn an_access_outside_every_region_faults(subject: &Subject<'_>) -> Verdict {
 }
 
 fn a_region_allows_what_it_says_and_no_more(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 2, |kernel, first| {
+    with_frames(subject, 2, |host, first| {
         let address = first.address().get();
         for attributes in [Attributes::DATA, Attributes::CONSTANTS, Attributes::DEVICE] {
-            let mapping = kernel.vmap_contig(first, 2, attributes).map_err(text)?;
+            let mapping = host.vmap_contig(first, 2, attributes).map_err(text)?;
             read(&mapping, 0);
             match attributes.access() {
                 attributes::Access::ReadWrite => write(&mapping, 2 * PAGE_SIZE - 8, 1),
@@ -173,11 +173,11 @@ fn a_region_allows_what_it_says_and_no_more(subject: &Subject<'_>) -> Verdict {
 }
 
 fn scattered_frames_are_refused(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 2, |kernel, first| {
+    with_frames(subject, 2, |host, first| {
         let frame = |index| first.checked_add(index).unwrap_or(first);
-        let refusal = kernel.vmap_frames(&[frame(0), frame(2)], Attributes::DATA);
+        let refusal = host.vmap_frames(&[frame(0), frame(2)], Attributes::DATA);
         ensure!(matches!(refusal, Err(VmapError::Scattered { .. })), "frames apart: {refusal:?}");
-        let mapping = kernel.vmap_frames(&[frame(1), frame(2), frame(3)], Attributes::DATA).map_err(text)?;
+        let mapping = host.vmap_frames(&[frame(1), frame(2), frame(3)], Attributes::DATA).map_err(text)?;
         ensure!(mapping.address().get() == frame(1).address().get(), "mapped at {}", mapping.address());
         ensure!(mapping.bytes() == 3 * PAGE_SIZE, "{:#x} bytes are mapped", mapping.bytes());
         Ok(())
@@ -187,17 +187,17 @@ fn scattered_frames_are_refused(subject: &Subject<'_>) -> Verdict {
 fn all_regions_can_be_filled_and_emptied(subject: &Subject<'_>) -> Verdict {
     // Every other frame, so that no two regions are adjacent.
     let order = 9;
-    with_frames(subject, order, |kernel, first| {
-        let before = slots(kernel);
+    with_frames(subject, order, |host, first| {
+        let before = slots(host);
         let mut mappings: Vec<Mapping<'_>> = Vec::new();
         let refusal = loop {
             let frame = first.checked_add(2 * mappings.len() as u64).ok_or("no frame")?;
-            match kernel.vmap_contig(frame, 1, Attributes::DATA) {
+            match host.vmap_contig(frame, 1, Attributes::DATA) {
                 Ok(mapping) => mappings.push(mapping),
                 Err(error) => break error,
             }
         };
-        let (used, max) = slots(kernel);
+        let (used, max) = slots(host);
         let exhausted = matches!(refusal, VmapError::Region(RegionError::Exhausted { used: u, max: m, wanted: 1 }) if u == used && m == max);
         ensure!(exhausted, "region {} more: {refusal}", mappings.len());
         ensure!(
@@ -219,27 +219,27 @@ fn all_regions_can_be_filled_and_emptied(subject: &Subject<'_>) -> Verdict {
             drop(mapping);
             read_faults(address, READ_NOT_MAPPED)?;
         }
-        ensure!(slots(kernel) == before, "{before:?} slots before, {:?} after", slots(kernel));
+        ensure!(slots(host) == before, "{before:?} slots before, {:?} after", slots(host));
         no_more_regions_are_enabled_than_the_table_knows(subject)
     })
 }
 
 fn adjacent_regions_share_when_they_run_short_and_part_again(subject: &Subject<'_>) -> Verdict {
-    with_frames(subject, 9, |kernel, first| {
-        let before = slots(kernel);
-        let (free, regions) = (before.1 - before.0, dynamic(kernel));
+    with_frames(subject, 9, |host, first| {
+        let before = slots(host);
+        let (free, regions) = (before.1 - before.0, dynamic(host));
         let mut mappings: Vec<Option<Mapping<'_>>> = Vec::new();
         while mappings.len() < 512 {
             let index = mappings.len() as u64;
             let frame = first.checked_add(index).ok_or("no frame")?;
-            let Ok(mapping) = kernel.vmap_contig(frame, 1, Attributes::DATA) else { break };
+            let Ok(mapping) = host.vmap_contig(frame, 1, Attributes::DATA) else { break };
             write(&mapping, 0, index);
             mappings.push(Some(mapping));
         }
         // A row of pages needs half as many slots, for that many remain alone if every other one goes.
         let count = mappings.len();
         ensure!(count > free * 3 / 2 && count <= 2 * free, "{count} pages in a row took {free} slots");
-        ensure!(slots(kernel).0 <= before.1, "{:?} slots", slots(kernel));
+        ensure!(slots(host).0 <= before.1, "{:?} slots", slots(host));
         // Every third goes: each from the middle of what it shares.
         for index in (1..count).step_by(3) {
             let Some(mapping) = mappings.get_mut(index).and_then(Option::take) else { continue };
@@ -256,13 +256,13 @@ fn adjacent_regions_share_when_they_run_short_and_part_again(subject: &Subject<'
             read_faults(first.address().get() + index * PAGE_SIZE, READ_NOT_MAPPED)?;
         }
         // The records of so many mappings may have taken a region of their own, for good.
-        ensure!(dynamic(kernel) == regions, "{regions} regions before, {} after", dynamic(kernel));
+        ensure!(dynamic(host) == regions, "{regions} regions before, {} after", dynamic(host));
         no_more_regions_are_enabled_than_the_table_knows(subject)
     })
 }
 
 fn the_frametable_has_no_memory_for_holes(subject: &Subject<'_>) -> Verdict {
-    let (table, groups) = (subject.kernel.table(), subject.plan.groups());
+    let (table, groups) = (subject.host.table(), subject.plan.groups());
     for group in 0..groups.span() {
         let pdx = Pdx::new(groups.base().get() + group * GROUP_PAGES);
         let page = table.pdx().mfn(pdx).and_then(|mfn| table.page(mfn));
@@ -274,28 +274,29 @@ fn the_frametable_has_no_memory_for_holes(subject: &Subject<'_>) -> Verdict {
     ensure!(size <= valid || size == whole, "{} for {} groups", Bytes(size), groups.count_valid());
     for chunk in subject.plan.chunks() {
         let addresses = table.addresses(chunk);
-        let mapped = subject.kernel.vmap().translate(VirtAddr::new(addresses.end.get() - 1));
+        let mapped = subject.host.vmap().translate(VirtAddr::new(addresses.end.get() - 1));
         ensure!(mapped.is_some_and(|(_, attributes)| attributes == Attributes::DATA), "{addresses:?} is not mapped");
     }
     Ok(())
 }
 
 fn both_forms_of_the_frametable_give_the_same_answers(subject: &Subject<'_>) -> Verdict {
-    let (kernel, table) = (subject.kernel, subject.kernel.table());
-    let plan = Plan::new(table.banks(), table.pdx(), FRAMETABLE_SPAN, Shape::default()).map_err(text)?;
+    let (host, table) = (subject.host, subject.host.table());
+    let plan =
+        FrametablePlan::new(table.banks(), table.pdx(), FRAMETABLE_SPAN, FrametableShape::default()).map_err(text)?;
     let other = if subject.plan.chunks() == plan.chunks() { plan.in_one_chunk() } else { plan };
     let frames = other.frametable_bytes().div_ceil(PAGE_SIZE).next_power_of_two();
-    let memory = kernel.alloc(frames.ilog2(), ME).map_err(text)?;
+    let memory = host.alloc(frames.ilog2(), ME).map_err(text)?;
     let verdict = compare_forms(subject, &other, memory);
-    kernel.free(memory, frames.ilog2()).map_err(text)?;
+    host.free(memory, frames.ilog2()).map_err(text)?;
     verdict
 }
 
 /// Makes the table of `plan` in the frames from `memory` on, and compares it with the one in use.
-fn compare_forms(subject: &Subject<'_>, plan: &Plan, memory: Mfn) -> Verdict {
-    let (kernel, table) = (subject.kernel, subject.kernel.table());
+fn compare_forms(subject: &Subject<'_>, plan: &FrametablePlan, memory: Mfn) -> Verdict {
+    let (host, table) = (subject.host, subject.host.table());
     let frames = plan.frametable_bytes().div_ceil(PAGE_SIZE);
-    let mapping = kernel.vmap_contig(memory, frames, Attributes::DATA).map_err(text)?;
+    let mapping = host.vmap_contig(memory, frames, Attributes::DATA).map_err(text)?;
     // From the top down, so that the chunks do not lie as in one array.
     let mut at = mapping.bytes() as usize;
     let chunks = plan.chunks().iter().map(|chunk| {

@@ -8,7 +8,7 @@ use alloc::string::ToString;
 tests!(pdx: round_trips_at_every_bank_edge keeps_order_and_low_bits covers_no_removed_hole gives_the_published_layouts);
 
 fn round_trips_at_every_bank_edge(subject: &Subject<'_>) -> Verdict {
-    let table = subject.kernel.table();
+    let table = subject.host.table();
     for bank in table.banks() {
         let last = bank.end.checked_sub(1).unwrap_or(bank.start);
         let middle = bank.start.checked_add(bank.count() / 2).unwrap_or(last);
@@ -25,7 +25,7 @@ fn round_trips_at_every_bank_edge(subject: &Subject<'_>) -> Verdict {
 }
 
 fn keeps_order_and_low_bits(subject: &Subject<'_>) -> Verdict {
-    let table = subject.kernel.table();
+    let table = subject.host.table();
     let mut before = None;
     for bank in table.banks() {
         for index in (0..bank.count()).step_by(GROUP_PAGES as usize / 2) {
@@ -41,7 +41,7 @@ fn keeps_order_and_low_bits(subject: &Subject<'_>) -> Verdict {
 }
 
 fn covers_no_removed_hole(subject: &Subject<'_>) -> Verdict {
-    let table = subject.kernel.table();
+    let table = subject.host.table();
     for banks in table.banks().windows(2) {
         let mut mfn = banks[0].end.get().next_multiple_of(GROUP_PAGES);
         while mfn + GROUP_PAGES <= banks[1].start.get() {

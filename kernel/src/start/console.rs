@@ -1,9 +1,9 @@
 //! The console that the device tree names, mapped and started.
 
-use crate::console::uart::{self, Dcc, DebugChannel, Mmio, Uart};
+use crate::console::uart::{self, Dcc, DebugChannel, Mmio, UartDriver};
 use crate::console::{is_mute, open};
 use crate::cpu::fixup::Fault;
-use crate::devtree::{Console, Device};
+use crate::devtree::{Console, ConsoleDevice};
 use crate::vmap::{Vmap, VmapError};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -31,9 +31,9 @@ pub enum ConsoleError {
 pub fn start(vmap: &'static Vmap, console: Option<&Console>) -> Result<(), ConsoleError> {
     let result = console.map_or(Ok(()), |console| {
         let node = || console.node.clone();
-        let uart: Box<dyn Uart> = match console.device {
-            Device::DebugChannel => Box::new(Dcc(DebugChannel)),
-            Device::Memory { model, registers, access } => {
+        let uart: Box<dyn UartDriver> = match console.device {
+            ConsoleDevice::DebugChannel => Box::new(Dcc(DebugChannel)),
+            ConsoleDevice::Memory { model, registers, access } => {
                 let base = vmap
                     .ioremap_for_good(registers.start, registers.bytes())
                     .map_err(|error| ConsoleError::Unmappable(node(), error))?;

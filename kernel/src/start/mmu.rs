@@ -4,10 +4,10 @@ use crate::arch::aarch64::{cpu, mmu};
 use crate::arch::{self, Tlb};
 use crate::base::addr::{Mfn, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
-use crate::frames::boot_alloc::Placement;
+use crate::frames::boot_alloc::FramePlacement;
 use crate::heap::Heap;
 use crate::mmu::pool::TablePool;
-use crate::mmu::{MapError, PageTable};
+use crate::mmu::{PageTable, PageTableError};
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;
@@ -33,7 +33,7 @@ pub enum BackendError {
     HostExtensions,
     /// The image is somewhere it cannot be mapped.
     #[error("image cannot be mapped where it is: {0}")]
-    Image(#[from] MapError),
+    Image(#[from] PageTableError),
     /// The early pool is too small.
     #[error("{EARLY_TABLE_BYTES} bytes are too few for the first page tables")]
     NoTables,
@@ -84,7 +84,7 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
 }
 
 /// Where the pool can be mapped by one block.
-pub(super) const POOL_PLACEMENT: Placement = Placement::aligned(POOL_BYTES);
+pub(super) const POOL_PLACEMENT: FramePlacement = FramePlacement::aligned(POOL_BYTES);
 
 /// Maps `pool`, and gives it to page tables and heap.
 ///

@@ -6,7 +6,7 @@ use crate::arch::aarch64::mpu;
 use crate::arch::aarch64::semihosting;
 use crate::base::addr::{Frames, Mfn};
 use crate::base::attributes::Attributes;
-use crate::frames::boot_alloc::Placement;
+use crate::frames::boot_alloc::FramePlacement;
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
 use crate::vmap::{Vmap, VmapError};
@@ -88,7 +88,7 @@ fn options(buffer: &mut [core::mem::MaybeUninit<u8>]) -> Result<&[u8], BackendEr
 }
 
 /// Where the pool can be one region.
-pub(super) const POOL_PLACEMENT: Placement = Placement::PAGE;
+pub(super) const POOL_PLACEMENT: FramePlacement = FramePlacement::PAGE;
 
 /// Maps `pool`, and gives it to the heap.
 ///

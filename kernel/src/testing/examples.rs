@@ -28,7 +28,7 @@ impl Ground {
 
 /// A frame, by its number from the start of one part of the [`Ground`].
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
+pub enum ExamplePlace {
     /// In memory of EL2's own.
     Own(u64),
     /// In memory that is not mapped.
@@ -39,16 +39,16 @@ pub enum Place {
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
     /// [`Vmap::vmap_contig`] of so many frames.
-    Map(Place, u64, Attributes),
+    Map(ExamplePlace, u64, Attributes),
     /// [`Vmap::vunmap`] of the address.
-    Unmap(Place),
+    Unmap(ExamplePlace),
     /// The end of a mapping of so many frames, as when a handle is dropped.
-    Release(Place, u64),
+    Release(ExamplePlace, u64),
 }
 
 /// What a call gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExampleOutcome {
     /// It works, and only counts.
     Counted,
     /// It works, and changes the registers.
@@ -71,7 +71,7 @@ pub enum Outcome {
 
 /// A call, how often it is repeated, what it gives each time, and how many mappings the region there has afterwards: more
 /// than before the example; `None` if there is no region.
-pub type Step = (Call, u32, Outcome, Option<usize>);
+pub type ExampleStep = (Call, u32, ExampleOutcome, Option<usize>);
 
 /// An example: its steps leave nothing behind.
 #[derive(Debug)]
@@ -83,27 +83,27 @@ pub struct Example {
     /// What Xen does, where that is something else.
     pub differs: Option<&'static str>,
     /// The steps.
-    pub steps: &'static [Step],
+    pub steps: &'static [ExampleStep],
 }
 
 use Call::{Map, Release, Unmap};
-use Outcome::{Access, Changed, Counted, Empty, MemoryType, NotHeld, NotMapped, Overlap};
-use Place::{Free, Own};
+use ExampleOutcome::{Access, Changed, Counted, Empty, MemoryType, NotHeld, NotMapped, Overlap};
+use ExamplePlace::{Free, Own};
 
 const RW: Attributes = Attributes::DATA;
 const RO: Attributes = Attributes::CONSTANTS;
 const DEVICE: Attributes = Attributes::DEVICE;
 
 /// Four frames in a region of their own, with which many examples begin.
-const MAP_A: Step = (Map(Free(0), 4, RW), 1, Changed, Some(1));
+const MAP_A: ExampleStep = (Map(Free(0), 4, RW), 1, Changed, Some(1));
 /// The end of them.
-const UNMAP_A: Step = (Unmap(Free(0)), 1, Changed, None);
+const UNMAP_A: ExampleStep = (Unmap(Free(0)), 1, Changed, None);
 
-const fn example(number: u32, name: &'static str, steps: &'static [Step]) -> Example {
+const fn example(number: u32, name: &'static str, steps: &'static [ExampleStep]) -> Example {
     Example { number, name, differs: None, steps }
 }
 
-const fn differs(number: u32, name: &'static str, xen: &'static str, steps: &'static [Step]) -> Example {
+const fn differs(number: u32, name: &'static str, xen: &'static str, steps: &'static [ExampleStep]) -> Example {
     Example { number, name, differs: Some(xen), steps }
 }
 
@@ -252,7 +252,7 @@ impl Example {
     }
 }
 
-fn address(ground: &Ground, place: Place) -> PhysAddr {
+fn address(ground: &Ground, place: ExamplePlace) -> PhysAddr {
     let (first, frames) = match place {
         Own(frames) => (ground.own, frames),
         Free(frames) => (ground.free, frames),
@@ -261,13 +261,13 @@ fn address(ground: &Ground, place: Place) -> PhysAddr {
 }
 
 /// Makes the call; [`Counted`] stands for any success.
-fn perform<R: RegionRegisters>(vmap: &Vmap<R>, ground: &Ground, call: Call) -> Outcome {
+fn perform<R: RegionRegisters>(vmap: &Vmap<R>, ground: &Ground, call: Call) -> ExampleOutcome {
     let result = match call {
         Map(place, frames, attributes) => match Mfn::containing(address(ground, place)) {
             Some(first) => vmap.vmap_contig(first, frames, attributes).map(|mapping| {
                 mapping.leak();
             }),
-            None => return Outcome::Other,
+            None => return ExampleOutcome::Other,
         },
         Unmap(place) => vmap.vunmap(VirtAddr::new(address(ground, place).get())).map(drop),
         Release(place, frames) => {
@@ -285,8 +285,8 @@ fn perform<R: RegionRegisters>(vmap: &Vmap<R>, ground: &Ground, call: Call) -> O
             RegionError::Overlap { .. } => Overlap,
             RegionError::NotMapped { .. } => NotMapped,
             RegionError::NotHeld { .. } => NotHeld,
-            _ => Outcome::Other,
+            _ => ExampleOutcome::Other,
         },
-        Err(_) => Outcome::Other,
+        Err(_) => ExampleOutcome::Other,
     }
 }

@@ -4,11 +4,11 @@
 
 use crate::arch::Tlb;
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr};
-use crate::frames::frametable::plan::{Plan, Shape};
+use crate::frames::frametable::plan::{FrametablePlan, FrametableShape};
 use crate::frames::frametable::table::FrameTable;
 use crate::frames::page_alloc::PageAlloc;
 use crate::heap::Heap;
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 use crate::mmu::PageTable;
 use crate::mmu::pool::TablePool;
 use crate::pdx::PdxMap;
@@ -53,7 +53,7 @@ pub fn garbage(count: u64) -> NonNull<u8> {
 /// A frametable for `banks`, uncompressed.
 pub fn frametable(banks: &[Range<Mfn>]) -> &'static FrameTable {
     let pdx = PdxMap::none();
-    let plan = Plan::new(banks, &pdx, 1 << 40, Shape::default()).expect("a plan");
+    let plan = FrametablePlan::new(banks, &pdx, 1 << 40, FrametableShape::default()).expect("a plan");
     let window = garbage(plan.contiguous_bytes());
     // SAFETY: memory for a table without holes, leaked, and used by nothing else.
     let table = unsafe { FrameTable::new(&plan.in_one_chunk(), banks, pdx, &[window], |bytes| bytes.fill(0)) };
@@ -61,12 +61,12 @@ pub fn frametable(banks: &[Range<Mfn>]) -> &'static FrameTable {
 }
 
 /// A hypervisor with `tables` page tables to begin with, and all of `ram` free.
-pub fn kernel(ram: &Range<Mfn>, tables: u64) -> Kernel {
-    kernel_with(ram, ram, tables)
+pub fn host(ram: &Range<Mfn>, tables: u64) -> HostMemory {
+    host_with(ram, ram, tables)
 }
 
 /// A hypervisor with `tables` page tables to begin with, and of `ram` only the part `free` free.
-pub fn kernel_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> Kernel {
+pub fn host_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> HostMemory {
     let mut pool = TablePool::new();
     let first = memory(tables * PAGE_SIZE, PAGE_SIZE);
     // SAFETY: memory of the pool's own, whose provenance is exposed.
@@ -74,5 +74,5 @@ pub fn kernel_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> Kernel {
     let vmap = Box::leak(Box::new(Vmap::new(PageTable::new(pool, Tlb).expect("a root table"))));
     let table = frametable(core::slice::from_ref(ram));
     let heap = Box::leak(Box::new(Heap::new()));
-    Kernel::new(table, PageAlloc::new(table, vec![free.clone()]), vmap, heap)
+    HostMemory::new(table, PageAlloc::new(table, vec![free.clone()]), vmap, heap)
 }

@@ -6,8 +6,8 @@ use crate::base::attributes::Attributes;
 use crate::heap::Heap;
 use crate::mmu::descriptor::ENTRIES;
 use crate::mmu::pool::TablePool;
-use crate::mmu::{LeafCount, MapError, PageTable};
-use crate::vmap::space::{Placement, Records, SpaceError, VaSpace};
+use crate::mmu::{LeafCount, PageTable, PageTableError};
+use crate::vmap::space::{AddressPlacement, MappingRecords, SpaceError, VaSpace};
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
 use core::ptr::NonNull;
@@ -40,7 +40,7 @@ pub enum VmapError {
     Space(#[from] SpaceError),
     /// The page tables refuse.
     #[error("vmap: {0}")]
-    Table(#[from] MapError),
+    Table(#[from] PageTableError),
     /// No frames.
     #[error("vmap of no frames")]
     Empty,
@@ -65,19 +65,19 @@ pub enum VmapError {
 impl VmapError {
     /// Whether more memory for page tables would help.
     pub const fn is_shortage(&self) -> bool {
-        matches!(self, Self::Table(MapError::NoTables { .. }))
+        matches!(self, Self::Table(PageTableError::NoTables { .. }))
     }
 }
 
 /// EL2's address space.
 pub struct Vmap {
-    state: SpinMutex<State>,
+    state: SpinMutex<SpaceState>,
     /// Page tables that can be made, and mappings that can be remembered; readable without the lock.
     tables: AtomicUsize,
     mappings: AtomicUsize,
 }
 
-struct State {
+struct SpaceState {
     table: PageTable<TablePool, Tlb>,
     space: VaSpace,
 }
@@ -96,7 +96,7 @@ impl Vmap {
     /// Takes over `table`, in which nothing may be mapped in [`VMAP_WINDOW`].
     pub fn new(table: PageTable<TablePool, Tlb>) -> Self {
         let window = VirtAddr::new(VMAP_WINDOW.start)..VirtAddr::new(VMAP_WINDOW.end);
-        let state = State { table, space: VaSpace::new(window) };
+        let state = SpaceState { table, space: VaSpace::new(window) };
         let vmap = Self { state: SpinMutex::new(state), tables: AtomicUsize::new(0), mappings: AtomicUsize::new(0) };
         vmap.change(|_| ());
         vmap
@@ -117,7 +117,7 @@ impl Vmap {
         let (start, bytes) = (first.address(), count.saturating_mul(PAGE_SIZE));
         first.checked_add(count).ok_or(VmapError::Physical { start, bytes })?;
         let va = self.change(|state| {
-            let va = state.space.alloc(count, Placement::Like(start))?;
+            let va = state.space.alloc(count, AddressPlacement::Like(start))?;
             if let Err(error) = state.table.map(va, start, bytes, attributes) {
                 state.space.release(va)?;
                 return Err(error.into());
@@ -136,7 +136,7 @@ impl Vmap {
         let Some(first) = frames.first() else { return Err(VmapError::Empty) };
         let bytes = frames.len() as u64 * PAGE_SIZE;
         let va = self.change(|state| {
-            let va = state.space.alloc(frames.len() as u64, Placement::Like(first.address()))?;
+            let va = state.space.alloc(frames.len() as u64, AddressPlacement::Like(first.address()))?;
             if let Err(error) = state.map_runs(va, frames, attributes) {
                 state.space.release(va)?;
                 return Err(error);
@@ -273,7 +273,7 @@ impl Vmap {
         match shortage {
             Shortage::Tables => GROWTH_FRAMES,
             Shortage::Records => {
-                let bytes = Records::bytes(self.records_wanted()) as u64;
+                let bytes = MappingRecords::bytes(self.records_wanted()) as u64;
                 let frames = bytes.div_ceil(PAGE_SIZE).next_power_of_two();
                 frames..=frames
             }
@@ -293,7 +293,7 @@ impl Vmap {
                 let bytes = memory.end.get() - memory.start.get();
                 // SAFETY: as above.
                 unsafe { heap.add(memory.start.get() as usize, bytes as usize) };
-                let records = Records::with_capacity(self.records_wanted());
+                let records = MappingRecords::with_capacity(self.records_wanted());
                 // The old ones go back to the heap when the lock is free again.
                 drop(self.change(|state| state.space.move_to(records)));
             }
@@ -306,7 +306,7 @@ impl Vmap {
 
     /// Changes the state, and tells how much room is left after that.
     #[inline]
-    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut SpaceState) -> R) -> R {
         let mut state = self.state.lock();
         let result = change(&mut state);
         self.tables.store(state.table.source_mut().available(), Ordering::Relaxed);
@@ -315,7 +315,7 @@ impl Vmap {
     }
 }
 
-impl State {
+impl SpaceState {
     /// Maps `frames` from `va` on, run by run of consecutive ones: all or none.
     fn map_runs(&mut self, va: VirtAddr, frames: &[Mfn], attributes: Attributes) -> Result<(), VmapError> {
         let mut at = va;

@@ -4,7 +4,7 @@ use crate::elf::{Elf, Segment};
 use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::{Blob, BlobError, Owned, Owner};
 use lacuna::inventory::{Inventory, InventoryError, Paper};
-use lacuna::memory_map::{MapError, PhysLimit, Warning};
+use lacuna::memory_map::{MemoryMapError, MemoryWarning, PhysLimit};
 use std::ops::Range;
 
 /// The linker script's names for the places where access rights change.
@@ -67,10 +67,12 @@ pub fn check_memory(segments: &[Segment], base: u64, tree: &[u8]) -> Result<(), 
     let map = Inventory::take(&blob, &mut Paper { limit: PhysLimit::WIDEST, occupied })?.memory;
     // The image boots in a reservation, too, with a warning. A place that somebody chooses should be no such.
     for warning in map.warnings() {
-        if let Warning::Overlap { first, second } = warning
+        if let MemoryWarning::Overlap { first, second } = warning
             && [first, second].iter().any(|owned| owned.owner == Owner::Image)
         {
-            return Err(InventoryError::from(MapError::Overlap { first: first.clone(), second: second.clone() }).into());
+            return Err(
+                InventoryError::from(MemoryMapError::Overlap { first: first.clone(), second: second.clone() }).into()
+            );
         }
     }
     Ok(())

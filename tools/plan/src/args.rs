@@ -2,7 +2,7 @@
 
 use lacuna::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use lacuna::devtree::Bank;
-use lacuna::frames::frametable::plan::Shape;
+use lacuna::frames::frametable::plan::FrametableShape;
 use lacuna::memory_map::PhysLimit;
 use lacuna::pdx::GroupSize;
 use std::ffi::OsString;
@@ -44,7 +44,7 @@ pub enum Request {
 pub struct Options {
     pub source: Source,
     pub format: Format,
-    pub shape: Shape,
+    pub shape: FrametableShape,
 }
 
 /// Where the banks come from.
@@ -103,7 +103,7 @@ pub enum ArgError {
 /// Reads the arguments after the program's name.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, ArgError> {
     let mut args = args;
-    let (mut file, mut banks, mut format, mut shape) = (None, Vec::new(), Format::Text, Shape::default());
+    let (mut file, mut banks, mut format, mut shape) = (None, Vec::new(), Format::Text, FrametableShape::default());
     let mut machine = Machine { image: None, tree: None, limit: PhysLimit::WIDEST };
     // The last option that makes sense with a device tree only.
     let mut of_tree = None;

@@ -13,7 +13,7 @@ use args::{Format, Machine, Options, Request, Source};
 use lacuna::base::addr::Span;
 use lacuna::devtree::{Blob, BlobError, Owned, Owner};
 use lacuna::inventory::{Inventory, InventoryError, Paper};
-use lacuna::memory_map::{MapError, MemoryMap, PhysLimit};
+use lacuna::memory_map::{MemoryMap, MemoryMapError, PhysLimit};
 use lacuna::pdx::Policy;
 use log::{LevelFilter, Log, Metadata, Record};
 use model::Model;
@@ -55,7 +55,7 @@ enum Failure {
     #[error("lacuna: fatal: {0}")]
     Inventory(#[from] InventoryError),
     #[error("lacuna: fatal: {0}")]
-    Map(#[from] MapError),
+    Map(#[from] MemoryMapError),
     #[error("lacuna-plan: {0}")]
     Json(#[from] serde_json::Error),
 }

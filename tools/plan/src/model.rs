@@ -1,16 +1,16 @@
 //! What is to be shown, before it is decided how.
 
 use lacuna::base::addr::{Bytes, Mfn};
-use lacuna::frames::frametable::plan::{Plan, PlanError, Shape};
+use lacuna::frames::frametable::plan::{FrametablePlan, FrametablePlanError, FrametableShape};
 use lacuna::memory_map::MemoryMap;
-use lacuna::pdx::{Kind, PdxMap, Policy, Refusal};
+use lacuna::pdx::{PdxKind, PdxMap, PdxRefusal, Policy};
 use std::ops::Range;
 use thiserror::Error;
 
 /// A memory map, and what each compression makes of it.
 pub struct Model<'a> {
     pub map: &'a MemoryMap,
-    pub shape: Shape,
+    pub shape: FrametableShape,
     pub none: Candidate,
     pub mask: Candidate,
     pub offset: Candidate,
@@ -26,31 +26,31 @@ pub type Candidate = Result<Planned, NoPlan>;
 /// A compression that applies, and the frametable with it.
 pub struct Planned {
     pub pdx: PdxMap,
-    pub plan: Plan,
+    pub plan: FrametablePlan,
 }
 
 /// Why a compression gives no frametable.
 #[derive(Debug, Error)]
 pub enum NoPlan {
     #[error(transparent)]
-    Pdx(#[from] Refusal),
+    Pdx(#[from] PdxRefusal),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] FrametablePlanError),
 }
 
 impl<'a> Model<'a> {
-    pub fn new(map: &'a MemoryMap, policy: Policy, shape: Shape) -> Self {
+    pub fn new(map: &'a MemoryMap, policy: Policy, shape: FrametableShape) -> Self {
         let banks = map.banks();
-        let plan = |pdx: Result<PdxMap, Refusal>| -> Candidate {
+        let plan = |pdx: Result<PdxMap, PdxRefusal>| -> Candidate {
             let pdx = pdx?;
             // No limit on the window: the image's holds all of a 48-bit address space, and others are for comparison.
-            let plan = Plan::new(banks, &pdx, u64::MAX, shape)?;
+            let plan = FrametablePlan::new(banks, &pdx, u64::MAX, shape)?;
             Ok(Planned { pdx, plan })
         };
         let taken = |policy| match PdxMap::choose(policy, banks).0.kind() {
-            Kind::None => "none",
-            Kind::Mask { .. } => "mask",
-            Kind::Offset { .. } => "offset",
+            PdxKind::None => "none",
+            PdxKind::Mask { .. } => "mask",
+            PdxKind::Offset { .. } => "offset",
         };
         Self {
             map,

@@ -11,7 +11,7 @@ pub const ROOM: usize = 4096;
 /// What became of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Fate {
+pub enum KeyFate {
     /// It waits.
     Kept,
     /// It is dropped, the first since the last count was told.
@@ -51,18 +51,18 @@ impl Held {
     }
 
     /// Takes a key.
-    pub fn push(&mut self, key: u8) -> Fate {
+    pub fn push(&mut self, key: u8) -> KeyFate {
         if self.keys.len() == ROOM {
             return self.drop_one();
         }
         self.keys.push_back(key);
-        Fate::Kept
+        KeyFate::Kept
     }
 
     /// Counts a key that nobody can ever take.
-    pub fn drop_one(&mut self) -> Fate {
+    pub fn drop_one(&mut self) -> KeyFate {
         self.dropped += 1;
-        if self.dropped == 1 { Fate::FirstDropped } else { Fate::Dropped }
+        if self.dropped == 1 { KeyFate::FirstDropped } else { KeyFate::Dropped }
     }
 
     /// Hands the keys over in order, until `give` refuses one or none is left. Returns whether none is.
@@ -85,7 +85,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fate, Held, ROOM};
+    use super::{Held, KeyFate, ROOM};
     use proptest::prelude::{any, prop};
     use proptest::{prop_assert_eq, proptest};
     use std::vec::Vec;
@@ -94,15 +94,15 @@ mod tests {
     fn what_finds_no_room_is_dropped_counted_and_told_once() {
         let mut held = Held::new();
         held.reserve();
-        assert!((0..ROOM).all(|_| held.push(b'x') == Fate::Kept));
+        assert!((0..ROOM).all(|_| held.push(b'x') == KeyFate::Kept));
         assert_eq!(held.tell_dropped(), None);
         assert_eq!(
             [held.push(b'y'), held.push(b'y'), held.drop_one()],
-            [Fate::FirstDropped, Fate::Dropped, Fate::Dropped]
+            [KeyFate::FirstDropped, KeyFate::Dropped, KeyFate::Dropped]
         );
         assert_eq!((held.tell_dropped(), held.tell_dropped()), (Some(3), None));
         assert!(held.hand_over(|key| if key == b'x' { Ok(()) } else { Err(()) }));
-        assert_eq!(held.push(b'z'), Fate::Kept);
+        assert_eq!(held.push(b'z'), KeyFate::Kept);
     }
 
     proptest! {
@@ -112,7 +112,7 @@ mod tests {
             let mut held = Held::new();
             let (mut kept, mut got) = (Vec::new(), Vec::new());
             for (keys, takes) in steps {
-                kept.extend(keys.into_iter().filter(|key| held.push(*key) == Fate::Kept));
+                kept.extend(keys.into_iter().filter(|key| held.push(*key) == KeyFate::Kept));
                 let mut left = takes;
                 held.hand_over(|key| {
                     left = left.checked_sub(1).ok_or(())?;

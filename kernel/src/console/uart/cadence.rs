@@ -1,6 +1,6 @@
 //! Cadence's UART, of Xilinx' Zynq and ZynqMP (UG1085, chapter 21; UG1087, module UART).
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 
 /// Control.
 const CONTROL: usize = 0x00;
@@ -36,7 +36,7 @@ impl<R: Registers> Cadence<R> {
     }
 }
 
-impl<R: Registers> Uart for Cadence<R> {
+impl<R: Registers> UartDriver for Cadence<R> {
     fn start(&self) {
         self.listen(Keyboard::Deaf);
         self.0.write(TRIGGER, 1);
@@ -45,9 +45,9 @@ impl<R: Registers> Uart for Cadence<R> {
         }
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(CHANNEL) & TRANSMITTER_FULL != 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(FIFO, byte.into());
         Ok(())

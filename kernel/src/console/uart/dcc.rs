@@ -2,7 +2,7 @@
 //!
 //! Each word carries one byte. Without a debugger the first one stays in the register for ever.
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 #[cfg(target_os = "none")]
 use core::arch::asm;
 
@@ -18,15 +18,15 @@ const RECEIVER_FULL: u32 = 1 << 30;
 /// The debug communications channel.
 pub struct Dcc<R>(pub R);
 
-impl<R: Registers> Uart for Dcc<R> {
+impl<R: Registers> UartDriver for Dcc<R> {
     /// Sends something, to have the fault now where a CPU's emulator lacks the registers.
     fn start(&self) {
         let _ = self.send(b'\r');
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(STATUS) & TRANSMITTER_FULL != 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(DATA, byte.into());
         Ok(())

@@ -1,6 +1,6 @@
 //! The UART of NXP's i.MX from i.MX21 on (i.MX 8M Plus Reference Manual, chapter UART).
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 
 /// URXD: a received byte with its errors.
 const RECEIVE: usize = 0x00;
@@ -43,7 +43,7 @@ const TRANSMITTER_FULL: u32 = 1 << 4;
 /// An i.MX UART.
 pub(super) struct Imx<R>(pub(super) R);
 
-impl<R: Registers> Uart for Imx<R> {
+impl<R: Registers> UartDriver for Imx<R> {
     fn start(&self) {
         self.0.change(CONTROL_1, OTHERS_1 | RECEIVED, ENABLED);
         self.0.change(CONTROL_2, OTHERS_2, ON);
@@ -52,9 +52,9 @@ impl<R: Registers> Uart for Imx<R> {
         self.0.change(FIFO_CONTROL, TRIGGER, 1);
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(TEST) & TRANSMITTER_FULL != 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(TRANSMIT, byte.into());
         Ok(())

@@ -1,7 +1,7 @@
 //! Freescale's low-power UART: with registers of 8 bits (Vybrid Reference Manual, chapter UART), and of 32 bits (QorIQ
 //! LS1021A and i.MX 8 reference manuals, chapter LPUART).
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 
 /// With registers of 8 bits.
 pub(super) struct Lpuart8<R>(pub(super) R);
@@ -30,7 +30,7 @@ mod narrow {
     pub const RECEIVER_EMPTY: u32 = 1 << 6;
 }
 
-impl<R: Registers> Uart for Lpuart8<R> {
+impl<R: Registers> UartDriver for Lpuart8<R> {
     fn start(&self) {
         use narrow::{CONTROL, INTERRUPTS, ON, RECEIVER, TRIGGER};
         // The trigger may change while the receiver is off only.
@@ -39,9 +39,9 @@ impl<R: Registers> Uart for Lpuart8<R> {
         self.0.change(CONTROL, 0, ON);
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(narrow::STATUS) & narrow::ROOM == 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(narrow::DATA, byte.into());
         Ok(())
@@ -92,7 +92,7 @@ mod wide {
     pub const BAD: u32 = 1 << 14 | 1 << 13;
 }
 
-impl<R: Registers> Uart for Lpuart32<R> {
+impl<R: Registers> UartDriver for Lpuart32<R> {
     fn start(&self) {
         use wide::{CONTROL, INTERRUPTS, ON, RECEIVER, WATERMARK};
         self.0.change(CONTROL, INTERRUPTS | RECEIVER, 0);
@@ -100,9 +100,9 @@ impl<R: Registers> Uart for Lpuart32<R> {
         self.0.change(CONTROL, 0, ON);
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(wide::STATUS) & wide::ROOM == 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(wide::DATA, byte.into());
         Ok(())

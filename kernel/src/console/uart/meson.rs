@@ -1,6 +1,6 @@
 //! The UART of Amlogic's SoCs (S905 Datasheet, chapter UART).
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 
 const TRANSMIT: usize = 0x00;
 const RECEIVE: usize = 0x04;
@@ -23,15 +23,15 @@ const TRANSMITTER_FULL: u32 = 1 << 21;
 /// An Amlogic UART.
 pub(super) struct Meson<R>(pub(super) R);
 
-impl<R: Registers> Uart for Meson<R> {
+impl<R: Registers> UartDriver for Meson<R> {
     fn start(&self) {
         self.0.change(CONTROL, RECEIVED | SENT, ON);
         self.0.change(TRIGGER, 0xff, 1);
     }
 
-    fn send(&self, byte: u8) -> Result<(), Full> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(STATUS) & TRANSMITTER_FULL != 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(TRANSMIT, byte.into());
         Ok(())

@@ -4,7 +4,7 @@
 //! format: firmware has set them, and no device tree says with certainty from which clock. Every driver works on
 //! [`Registers`], so host tests run it against a model of its device.
 //!
-//! Which driver a device needs is a [`Model`], and how its registers are accessed an [`Access`]: both stand in the device tree.
+//! Which driver a device needs is a [`UartModel`], and how its registers are accessed an [`RegisterAccess`]: both stand in the device tree.
 
 mod cadence;
 mod dcc;
@@ -25,14 +25,14 @@ pub use dcc::Dcc;
 pub use dcc::DebugChannel;
 #[cfg(all(target_os = "none", feature = "early-uart"))]
 pub use early::send_early;
-pub use model::{Flavour, Model};
-pub use registers::{Access, Mmio, Order, Registers, Width};
+pub use model::{Flavour, UartModel};
+pub use registers::{Mmio, Order, RegisterAccess, RegisterWidth, Registers};
 
 use alloc::boxed::Box;
 
 /// A transmitter that accepts no byte at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct TransmitterFull;
 
 /// Whether the UART interrupts when something was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum Keyboard {
 ///
 /// All calls take a shared reference: a panic may print while a line is being printed. The device then sees both, and
 /// loses nothing but order.
-pub trait Uart: Send + Sync {
+pub trait UartDriver: Send + Sync {
     /// Turns on what a loader without firmware leaves off: transmitter and receiver. No interrupt is enabled afterwards.
     fn start(&self) {
         self.listen(Keyboard::Deaf);
@@ -57,8 +57,8 @@ pub trait Uart: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Full`].
-    fn send(&self, byte: u8) -> Result<(), Full>;
+    /// [`TransmitterFull`].
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull>;
 
     /// The oldest byte that was received. Bytes that did not arrive well, and breaks, are left out.
     ///
@@ -70,14 +70,14 @@ pub trait Uart: Send + Sync {
 }
 
 /// The driver for a device of this model.
-pub fn driver<R: Registers + 'static>(model: Model, registers: R) -> Box<dyn Uart> {
+pub fn driver<R: Registers + 'static>(model: UartModel, registers: R) -> Box<dyn UartDriver> {
     match model {
-        Model::Pl011 => Box::new(pl011::Pl011(registers)),
-        Model::Ns16550(flavour) => Box::new(ns16550::Ns16550::new(registers, flavour)),
-        Model::Cadence => Box::new(cadence::Cadence(registers)),
-        Model::Imx => Box::new(imx::Imx(registers)),
-        Model::Lpuart8 => Box::new(lpuart::Lpuart8(registers)),
-        Model::Lpuart32 => Box::new(lpuart::Lpuart32(registers)),
-        Model::Meson => Box::new(meson::Meson(registers)),
+        UartModel::Pl011 => Box::new(pl011::Pl011(registers)),
+        UartModel::Ns16550(flavour) => Box::new(ns16550::Ns16550::new(registers, flavour)),
+        UartModel::Cadence => Box::new(cadence::Cadence(registers)),
+        UartModel::Imx => Box::new(imx::Imx(registers)),
+        UartModel::Lpuart8 => Box::new(lpuart::Lpuart8(registers)),
+        UartModel::Lpuart32 => Box::new(lpuart::Lpuart32(registers)),
+        UartModel::Meson => Box::new(meson::Meson(registers)),
     }
 }

@@ -1,10 +1,10 @@
 //! Which UARTs there are drivers for, by the names that device trees give them.
 
-use super::{Access, Order, Width};
+use super::{Order, RegisterAccess, RegisterWidth};
 
 /// A kind of UART with registers in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Model {
+pub enum UartModel {
     /// Arm's PL011, or the SBSA's generic UART, which is the part of it that a console needs.
     Pl011,
     /// A 16550 and alike.
@@ -34,13 +34,14 @@ pub enum Flavour {
     Mini,
 }
 
-impl Model {
+impl UartModel {
     /// The model that `compatible` names, and how its registers are accessed if the node says nothing else. The names are
     /// those of Linux's Documentation/devicetree/bindings/serial.
-    pub fn of(compatible: &[u8]) -> Option<(Self, Access)> {
-        const WORDS: Access = Access { width: Width::Word, order: Order::Little, offset: 0, shift: 0 };
-        const BYTES: Access = Access { width: Width::Byte, ..WORDS };
-        const SPREAD: Access = Access { shift: 2, ..WORDS };
+    pub fn of(compatible: &[u8]) -> Option<(Self, RegisterAccess)> {
+        const WORDS: RegisterAccess =
+            RegisterAccess { width: RegisterWidth::Word, order: Order::Little, offset: 0, shift: 0 };
+        const BYTES: RegisterAccess = RegisterAccess { width: RegisterWidth::Byte, ..WORDS };
+        const SPREAD: RegisterAccess = RegisterAccess { shift: 2, ..WORDS };
         Some(match str::from_utf8(compatible).ok()? {
             "arm,pl011" | "arm,sbsa-uart" => (Self::Pl011, WORDS),
             "ns16550a" | "ns16550" | "ns16450" | "ns8250" => (Self::Ns16550(Flavour::Plain), BYTES),
@@ -51,11 +52,11 @@ impl Model {
             "cdns,uart-r1p12" | "cdns,uart-r1p8" | "xlnx,xuartps" => (Self::Cadence, WORDS),
             "fsl,imx21-uart" | "fsl,imx53-uart" | "fsl,imx6q-uart" => (Self::Imx, WORDS),
             "fsl,vf610-lpuart" => (Self::Lpuart8, BYTES),
-            "fsl,ls1021a-lpuart" => (Self::Lpuart32, Access { order: Order::Big, ..WORDS }),
+            "fsl,ls1021a-lpuart" => (Self::Lpuart32, RegisterAccess { order: Order::Big, ..WORDS }),
             "fsl,ls1028a-lpuart" => (Self::Lpuart32, WORDS),
             // Four registers that say what the device is come first.
             "fsl,imx7ulp-lpuart" | "fsl,imx8ulp-lpuart" | "fsl,imx8qxp-lpuart" => {
-                (Self::Lpuart32, Access { offset: 0x10, ..WORDS })
+                (Self::Lpuart32, RegisterAccess { offset: 0x10, ..WORDS })
             }
             "amlogic,meson-uart" | "amlogic,meson-gx-uart" | "amlogic,meson-s4-uart" => (Self::Meson, WORDS),
             _ => return None,

@@ -1,7 +1,7 @@
 //! The 16550 and its many descendants, which agree on seven registers: Synopsys' DesignWare APB UART, those of NVIDIA's and
 //! TI's SoCs, and the mini UART of Broadcom's BCM2835.
 
-use super::{Flavour, Full, Keyboard, Registers, Uart};
+use super::{Flavour, Keyboard, Registers, TransmitterFull, UartDriver};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// RBR and THR: a received byte, or one to send. The firmware has left LCR.DLAB 0, else this would be a divisor.
@@ -57,14 +57,14 @@ impl<R: Registers> Ns16550<R> {
     }
 }
 
-impl<R: Registers> Uart for Ns16550<R> {
-    fn send(&self, byte: u8) -> Result<(), Full> {
+impl<R: Registers> UartDriver for Ns16550<R> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         let line = self.registers.read(LINE);
         if line & BAD != 0 {
             self.errors.store(line & BAD, Ordering::Relaxed);
         }
         if line & ROOM == 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.registers.write(DATA, byte.into());
         Ok(())

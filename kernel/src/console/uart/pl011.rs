@@ -1,7 +1,7 @@
 //! Arm's PL011 (PrimeCell UART, DDI 0183) and the SBSA's generic UART, which has these registers of it and no others
 //! (Server Base System Architecture, DEN 0029, appendix B).
 
-use super::{Full, Keyboard, Registers, Uart};
+use super::{Keyboard, Registers, TransmitterFull, UartDriver};
 
 /// UARTDR: a received byte with its errors, or one to send.
 const DATA: usize = 0x00;
@@ -23,10 +23,10 @@ const RECEIVED: u32 = 1 << 4 | 1 << 6;
 /// A PL011.
 pub(super) struct Pl011<R>(pub(super) R);
 
-impl<R: Registers> Uart for Pl011<R> {
-    fn send(&self, byte: u8) -> Result<(), Full> {
+impl<R: Registers> UartDriver for Pl011<R> {
+    fn send(&self, byte: u8) -> Result<(), TransmitterFull> {
         if self.0.read(FLAGS) & TRANSMITTER_FULL != 0 {
-            return Err(Full);
+            return Err(TransmitterFull);
         }
         self.0.write(DATA, byte.into());
         Ok(())

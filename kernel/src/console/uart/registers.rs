@@ -18,7 +18,7 @@ pub trait Registers: Send + Sync {
 
 /// The size of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
+pub enum RegisterWidth {
     /// 8 bits.
     Byte,
     /// 16 bits.
@@ -27,7 +27,7 @@ pub enum Width {
     Word,
 }
 
-impl Width {
+impl RegisterWidth {
     /// In bytes.
     pub const fn bytes(self) -> u64 {
         match self {
@@ -49,9 +49,9 @@ pub enum Order {
 
 /// Where each register is, and how it is accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct RegisterAccess {
     /// Size of each access.
-    pub width: Width,
+    pub width: RegisterWidth,
     /// Byte order of each access.
     pub order: Order,
     /// Bytes in front of the first register.
@@ -60,7 +60,7 @@ pub struct Access {
     pub shift: u8,
 }
 
-impl Access {
+impl RegisterAccess {
     /// Where a register begins, counted from the start of the device.
     pub const fn position(self, register: usize) -> usize {
         self.offset as usize + (register << self.shift)
@@ -71,7 +71,7 @@ impl Access {
 #[derive(Debug)]
 pub struct Mmio {
     base: NonNull<u8>,
-    access: Access,
+    access: RegisterAccess,
 }
 
 // SAFETY: the registers are mapped for all CPUs alike, and `Mmio::new` demands that they stay it.
@@ -87,7 +87,7 @@ impl Mmio {
     /// - Every register that the driver uses is mapped, as device memory, for as long as the value lives, and aligned to
     ///   the width of `access`.
     /// - Nothing but the driver relies on what reading or writing them changes.
-    pub const unsafe fn new(base: NonNull<u8>, access: Access) -> Self {
+    pub const unsafe fn new(base: NonNull<u8>, access: RegisterAccess) -> Self {
         Self { base, access }
     }
 
@@ -104,11 +104,11 @@ impl Registers for Mmio {
         let at = self.at(register);
         let value = match self.access.width {
             // SAFETY: `new` was promised a mapped register.
-            Width::Byte => return unsafe { at.read_volatile() }.into(),
+            RegisterWidth::Byte => return unsafe { at.read_volatile() }.into(),
             // SAFETY: `new` was promised a mapped register, aligned for this width.
-            Width::Half => u32::from(unsafe { at.cast::<u16>().read_volatile() }),
+            RegisterWidth::Half => u32::from(unsafe { at.cast::<u16>().read_volatile() }),
             // SAFETY: `new` was promised a mapped register, aligned for this width.
-            Width::Word => unsafe { at.cast::<u32>().read_volatile() },
+            RegisterWidth::Word => unsafe { at.cast::<u32>().read_volatile() },
         };
         self.access.ordered(value)
     }
@@ -119,22 +119,22 @@ impl Registers for Mmio {
         let ordered = self.access.ordered(value);
         match self.access.width {
             // SAFETY: `new` was promised a mapped register.
-            Width::Byte => unsafe { at.write_volatile(value as u8) },
+            RegisterWidth::Byte => unsafe { at.write_volatile(value as u8) },
             // SAFETY: `new` was promised a mapped register, aligned for this width.
-            Width::Half => unsafe { at.cast::<u16>().write_volatile(ordered as u16) },
+            RegisterWidth::Half => unsafe { at.cast::<u16>().write_volatile(ordered as u16) },
             // SAFETY: `new` was promised a mapped register, aligned for this width.
-            Width::Word => unsafe { at.cast::<u32>().write_volatile(ordered) },
+            RegisterWidth::Word => unsafe { at.cast::<u32>().write_volatile(ordered) },
         }
     }
 }
 
-impl Access {
+impl RegisterAccess {
     /// `value` as a little-endian access must carry it.
     fn ordered(self, value: u32) -> u32 {
         match (self.order, self.width) {
-            (Order::Little, _) | (_, Width::Byte) => value,
-            (Order::Big, Width::Half) => (value as u16).swap_bytes().into(),
-            (Order::Big, Width::Word) => value.swap_bytes(),
+            (Order::Little, _) | (_, RegisterWidth::Byte) => value,
+            (Order::Big, RegisterWidth::Half) => (value as u16).swap_bytes().into(),
+            (Order::Big, RegisterWidth::Word) => value.swap_bytes(),
         }
     }
 }

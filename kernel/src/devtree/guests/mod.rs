@@ -8,13 +8,13 @@
 mod meaning;
 mod modules;
 
-pub(super) use modules::Kind;
+pub(super) use modules::ModuleKind;
 
 use super::node::{self, is_okay, number, ranges};
 use super::owned::{Owned, Owner};
-use super::parts::{Backing, Guest, GuestUart, Placement, Unmapped};
-use super::refusal::{FactsError, GuestError};
-use super::warning::Warning;
+use super::parts::{Backing, Guest, GuestAddresses, GuestUart, Unmapped};
+use super::refusal::{FactsError, GuestNodeError};
+use super::warning::TreeWarning;
 use crate::base::addr::{PAGE_SIZE, Span};
 use crate::base::interrupt::MAX_SPIS;
 use alloc::vec::Vec;
@@ -33,10 +33,10 @@ pub(super) fn read(
     node: FdtNode<'_, '_>,
     chosen: CellSizes,
     path: &str,
-    warnings: &mut Vec<Warning>,
+    warnings: &mut Vec<TreeWarning>,
 ) -> Result<Option<Guest>, FactsError> {
     if !is_okay(node::value(node, "status")) {
-        warnings.push(Warning::GuestDisabled { node: path.into() });
+        warnings.push(TreeWarning::GuestDisabled { node: path.into() });
         return Ok(None);
     }
     check_properties(node, path, warnings)?;
@@ -51,32 +51,32 @@ pub(super) fn read(
         spis: spis(node, path)?,
         backing: backing(node, chosen, path, memory)?,
         unmapped: unmapped(node, path)?,
-        kernel: modules.kernel.ok_or_else(|| GuestError::NoKernel { node: path.into() })?,
+        kernel: modules.kernel.ok_or_else(|| GuestNodeError::NoKernel { node: path.into() })?,
         ramdisk: modules.ramdisk,
         device_tree: modules.device_tree,
     }))
 }
 
 /// Refuses or names what is not read.
-fn check_properties(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<Warning>) -> Result<(), GuestError> {
+fn check_properties(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<TreeWarning>) -> Result<(), GuestNodeError> {
     for property in node.properties() {
         let (node, name) = (path.into(), property.name.into());
         match meaning::of_property(property.name, property.value) {
             Meaning::Known => {}
-            Meaning::Ignored(why) => warnings.push(Warning::Ignored { node, property: name, why }),
-            Meaning::Unknown => warnings.push(Warning::UnknownProperty { node, property: name }),
-            Meaning::Unsupported(why) => return Err(GuestError::Unsupported { node, property: name, why }),
+            Meaning::Ignored(why) => warnings.push(TreeWarning::Ignored { node, property: name, why }),
+            Meaning::Unknown => warnings.push(TreeWarning::UnknownProperty { node, property: name }),
+            Meaning::Unsupported(why) => return Err(GuestNodeError::Unsupported { node, property: name, why }),
         }
     }
     Ok(())
 }
 
 /// The number of one cell in a property, if there is one.
-fn cell(node: FdtNode<'_, '_>, path: &str, property: &'static str) -> Result<Option<u32>, GuestError> {
+fn cell(node: FdtNode<'_, '_>, path: &str, property: &'static str) -> Result<Option<u32>, GuestNodeError> {
     let Some(value) = node::value(node, property) else {
         return Ok(None);
     };
-    let bad = |_| GuestError::Length { node: path.into(), property, bytes: value.len(), legal: "4" };
+    let bad = |_| GuestNodeError::Length { node: path.into(), property, bytes: value.len(), legal: "4" };
     value.try_into().map(|cell| Some(u32::from_be_bytes(cell))).map_err(bad)
 }
 
@@ -87,57 +87,57 @@ fn memory(node: FdtNode<'_, '_>, path: &str) -> Result<u64, FactsError> {
     let value = node::value(node, PROPERTY).ok_or_else(missing)?;
     if !matches!(value.len(), 4 | 8) {
         let (bytes, legal) = (value.len(), "4 or 8");
-        return Err(GuestError::Length { node: path.into(), property: PROPERTY, bytes, legal }.into());
+        return Err(GuestNodeError::Length { node: path.into(), property: PROPERTY, bytes, legal }.into());
     }
     let kib = number(value);
     let bytes = kib.checked_mul(1 << 10).filter(|bytes| *bytes > 0 && bytes.is_multiple_of(PAGE_SIZE));
-    Ok(bytes.ok_or_else(|| GuestError::Memory { node: path.into(), kib })?)
+    Ok(bytes.ok_or_else(|| GuestNodeError::Memory { node: path.into(), kib })?)
 }
 
-fn cpus(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<Warning>) -> Result<u32, GuestError> {
+fn cpus(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<TreeWarning>) -> Result<u32, GuestNodeError> {
     match cell(node, path, "cpus")? {
         Some(1) => Ok(1),
-        Some(cpus) => Err(GuestError::Cpus { node: path.into(), cpus }),
+        Some(cpus) => Err(GuestNodeError::Cpus { node: path.into(), cpus }),
         None => {
-            warnings.push(Warning::NoCpus { node: path.into() });
+            warnings.push(TreeWarning::NoCpus { node: path.into() });
             Ok(1)
         }
     }
 }
 
-fn spis(node: FdtNode<'_, '_>, path: &str) -> Result<Option<u32>, GuestError> {
+fn spis(node: FdtNode<'_, '_>, path: &str) -> Result<Option<u32>, GuestNodeError> {
     match cell(node, path, "nr_spis")? {
-        Some(spis) if spis > MAX_SPIS => Err(GuestError::Spis { node: path.into(), spis }),
+        Some(spis) if spis > MAX_SPIS => Err(GuestNodeError::Spis { node: path.into(), spis }),
         spis => Ok(spis),
     }
 }
 
-fn unmapped(node: FdtNode<'_, '_>, path: &str) -> Result<Unmapped, GuestError> {
+fn unmapped(node: FdtNode<'_, '_>, path: &str) -> Result<Unmapped, GuestNodeError> {
     match cell(node, path, "trap-unmapped-accesses")? {
         None | Some(1) => Ok(Unmapped::Trap),
         Some(0) => Ok(Unmapped::ReadAsOnes),
-        Some(value) => Err(GuestError::Unmapped { node: path.into(), value }),
+        Some(value) => Err(GuestNodeError::Unmapped { node: path.into(), value }),
     }
 }
 
 /// Where the guest's `memory` bytes come from.
 fn backing(node: FdtNode<'_, '_>, chosen: CellSizes, path: &str, memory: u64) -> Result<Backing, FactsError> {
-    let placement = node::value(node, "direct-map").map_or(Placement::Usual, |_| Placement::Direct);
+    let placement = node::value(node, "direct-map").map_or(GuestAddresses::Usual, |_| GuestAddresses::Direct);
     let Some(ranges) = static_memory(node, chosen, path)? else {
         return match placement {
-            Placement::Usual => Ok(Backing::Allocated),
-            Placement::Direct => Err(GuestError::DirectMap { node: path.into() }.into()),
+            GuestAddresses::Usual => Ok(Backing::Allocated),
+            GuestAddresses::Direct => Err(GuestNodeError::DirectMap { node: path.into() }.into()),
         };
     };
     let ranges: Vec<Span> = ranges.into_iter().map(|owned| owned.span).collect();
     let is_aligned = |span: &&Span| span.start.is_aligned(PAGE_SIZE) && span.end.is_aligned(PAGE_SIZE);
     if let Some(&span) = ranges.iter().find(|span| !is_aligned(span)) {
-        return Err(GuestError::StaticUnaligned { node: path.into(), span }.into());
+        return Err(GuestNodeError::StaticUnaligned { node: path.into(), span }.into());
     }
     // No sum of whole pages is the highest number, so a saturated one is never right.
     let given = ranges.iter().map(Span::bytes).fold(0, u64::saturating_add);
     if given != memory {
-        return Err(GuestError::StaticSum { node: path.into(), given, memory }.into());
+        return Err(GuestNodeError::StaticSum { node: path.into(), given, memory }.into());
     }
     Ok(Backing::Static { ranges, placement })
 }
@@ -159,7 +159,7 @@ pub(super) fn static_memory(
 
 /// The cells of `xen,static-mem` if the guest's node says them, as trees for Xen up to 4.16 do. One alone is as good as a
 /// count of no cells for the other, as it is there.
-fn static_cells(guest: FdtNode<'_, '_>, path: &str) -> Result<Option<CellSizes>, GuestError> {
+fn static_cells(guest: FdtNode<'_, '_>, path: &str) -> Result<Option<CellSizes>, GuestNodeError> {
     let address = cell(guest, path, "#xen,static-mem-address-cells")?;
     let size = cell(guest, path, "#xen,static-mem-size-cells")?;
     let count = |cells: Option<u32>| cells.unwrap_or_default() as usize;

@@ -4,9 +4,9 @@
 
 use super::super::node::{ranges, text};
 use super::super::owned::{Owned, Owner};
-use super::super::parts::{Module, Role};
-use super::super::refusal::{FactsError, GuestError};
-use super::super::warning::Warning;
+use super::super::parts::{Module, ModuleRole};
+use super::super::refusal::{FactsError, GuestNodeError};
+use super::super::warning::TreeWarning;
 use super::meaning::{self, Meaning};
 use alloc::format;
 use alloc::string::String;
@@ -15,16 +15,16 @@ use fdt::node::{CellSizes, FdtNode};
 
 /// What a module says about its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Kind {
+pub(in super::super) enum ModuleKind {
     /// It says it.
-    Told(Role),
+    Told(ModuleRole),
     /// It says nothing: the first such is the kernel, the second the ramdisk.
     Untold,
     /// It is something that nothing here knows.
     Other,
 }
 
-impl Kind {
+impl ModuleKind {
     /// What `node` is, or `None` if it is no module.
     pub fn of(node: FdtNode<'_, '_>) -> Option<Self> {
         let compatible = node.property("compatible")?.value;
@@ -32,9 +32,9 @@ impl Kind {
         for name in compatible.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
             match name {
                 b"multiboot,module" | b"xen,multiboot-module" => is_module = true,
-                b"multiboot,kernel" | b"xen,linux-zimage" => kind = Self::Told(Role::Kernel),
-                b"multiboot,ramdisk" | b"xen,linux-initrd" => kind = Self::Told(Role::Ramdisk),
-                b"multiboot,device-tree" => kind = Self::Told(Role::DeviceTree),
+                b"multiboot,kernel" | b"xen,linux-zimage" => kind = Self::Told(ModuleRole::Kernel),
+                b"multiboot,ramdisk" | b"xen,linux-initrd" => kind = Self::Told(ModuleRole::Ramdisk),
+                b"multiboot,device-tree" => kind = Self::Told(ModuleRole::DeviceTree),
                 _ if kind == Self::Untold => kind = Self::Other,
                 _ => {}
             }
@@ -49,7 +49,7 @@ impl Module {
         node: FdtNode<'_, '_>,
         bus: CellSizes,
         path: String,
-        warnings: &mut Vec<Warning>,
+        warnings: &mut Vec<TreeWarning>,
     ) -> Result<Self, FactsError> {
         let (mut reg, mut bootargs) = (None, None);
         for property in node.properties() {
@@ -57,17 +57,17 @@ impl Module {
                 "reg" => reg = Some(property.value),
                 "bootargs" => bootargs = Some(property.value),
                 "compatible" | "#address-cells" | "#size-cells" | "phandle" | "linux,phandle" | "name" => {}
-                name => warnings.push(Warning::UnknownProperty { node: path.clone(), property: name.into() }),
+                name => warnings.push(TreeWarning::UnknownProperty { node: path.clone(), property: name.into() }),
             }
         }
         let reg = reg.ok_or_else(|| FactsError::Missing { node: path.clone(), property: "reg" })?;
         let mut found = ranges(reg, bus, "reg", &path)?;
         let (Some((start, size)), None) = (found.next(), found.next()) else {
             let count = ranges(reg, bus, "reg", &path)?.count();
-            return Err(GuestError::ModuleRanges { node: path, count }.into());
+            return Err(GuestNodeError::ModuleRanges { node: path, count }.into());
         };
         let span = Owned::new(Owner::Module(path.clone()), start, size)?.span;
-        let not_text = || GuestError::NotText { node: path.clone(), property: "bootargs" };
+        let not_text = || GuestNodeError::NotText { node: path.clone(), property: "bootargs" };
         let bootargs = bootargs.map(|value| text(value).ok_or_else(not_text)).transpose()?;
         let bootargs = bootargs.map(String::from);
         Ok(Self { node: path, span, bootargs })
@@ -84,17 +84,19 @@ pub(super) struct Modules {
 
 impl Modules {
     /// Looks at the child nodes of `guest`: modules, and what else there is.
-    pub fn read(guest: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<Warning>) -> Result<Self, FactsError> {
+    pub fn read(guest: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<TreeWarning>) -> Result<Self, FactsError> {
         let bus = guest.cell_sizes();
         let mut modules = Self::default();
-        let mut untold = [Role::Kernel, Role::Ramdisk].into_iter();
+        let mut untold = [ModuleRole::Kernel, ModuleRole::Ramdisk].into_iter();
         for child in guest.children() {
             let node = format!("{path}/{}", child.name);
-            let role = match Kind::of(child) {
-                Some(Kind::Told(role)) => role,
-                Some(Kind::Untold) => untold.next().ok_or_else(|| GuestError::Untold { node: node.clone() })?,
-                Some(Kind::Other) => {
-                    warnings.push(Warning::UnknownNode { node });
+            let role = match ModuleKind::of(child) {
+                Some(ModuleKind::Told(role)) => role,
+                Some(ModuleKind::Untold) => {
+                    untold.next().ok_or_else(|| GuestNodeError::Untold { node: node.clone() })?
+                }
+                Some(ModuleKind::Other) => {
+                    warnings.push(TreeWarning::UnknownNode { node });
                     continue;
                 }
                 None => {
@@ -107,14 +109,14 @@ impl Modules {
         Ok(modules)
     }
 
-    fn add(&mut self, role: Role, module: Module) -> Result<(), GuestError> {
+    fn add(&mut self, role: ModuleRole, module: Module) -> Result<(), GuestNodeError> {
         let place = match role {
-            Role::Kernel => &mut self.kernel,
-            Role::Ramdisk => &mut self.ramdisk,
-            Role::DeviceTree => &mut self.device_tree,
+            ModuleRole::Kernel => &mut self.kernel,
+            ModuleRole::Ramdisk => &mut self.ramdisk,
+            ModuleRole::DeviceTree => &mut self.device_tree,
         };
         match place {
-            Some(first) => Err(GuestError::TwoModules { role, first: first.node.clone(), second: module.node }),
+            Some(first) => Err(GuestNodeError::TwoModules { role, first: first.node.clone(), second: module.node }),
             None => {
                 *place = Some(module);
                 Ok(())
@@ -124,12 +126,12 @@ impl Modules {
 }
 
 /// Refuses or names a child of a guest that is no module.
-fn other_node(child: FdtNode<'_, '_>, node: String, warnings: &mut Vec<Warning>) -> Result<(), GuestError> {
+fn other_node(child: FdtNode<'_, '_>, node: String, warnings: &mut Vec<TreeWarning>) -> Result<(), GuestNodeError> {
     match meaning::of_node(child) {
         Meaning::Known => {}
-        Meaning::Ignored(why) => warnings.push(Warning::IgnoredNode { node, why }),
-        Meaning::Unknown => warnings.push(Warning::UnknownNode { node }),
-        Meaning::Unsupported(why) => return Err(GuestError::UnsupportedNode { node, why }),
+        Meaning::Ignored(why) => warnings.push(TreeWarning::IgnoredNode { node, why }),
+        Meaning::Unknown => warnings.push(TreeWarning::UnknownNode { node }),
+        Meaning::Unsupported(why) => return Err(GuestNodeError::UnsupportedNode { node, why }),
     }
     Ok(())
 }

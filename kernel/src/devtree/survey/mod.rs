@@ -7,8 +7,8 @@
 //!
 //! That memory is looked for beside the image, in the bank that the image runs in: it is there for certain.
 
-use super::check::{Header, block, reservations};
-use super::error::{BlobError, Block, HEADER_SIZE, MAX_DEPTH};
+use super::check::{BlobHeader, block, reservations};
+use super::error::{BlobBlock, BlobError, HEADER_SIZE, MAX_DEPTH};
 use super::node::{cell_bytes, is_okay, number, text};
 use super::tokens::{Token, Tokens};
 use crate::base::addr::{PhysAddr, Span};
@@ -82,13 +82,13 @@ impl<'a> Survey<'a> {
     /// [`BlobError`], as [`Blob::check`](super::Blob::check) has it.
     pub fn new(bytes: &'a [u8]) -> Result<Self, BlobError> {
         let start = bytes.first_chunk::<HEADER_SIZE>().ok_or(BlobError::HeaderCut { have: bytes.len() })?;
-        let header = Header::read(start)?;
+        let header = BlobHeader::read(start)?;
         let total = header.total;
         let bytes = bytes.get(..total).ok_or(BlobError::CutShort { total, have: bytes.len() })?;
         Ok(Self {
             reservations: reservations(bytes, header.reservations, header.size)?,
-            structure: block(bytes, Block::Structure, header.structure, 4, header.size)?,
-            names: block(bytes, Block::Strings, header.strings, 1, header.size)?,
+            structure: block(bytes, BlobBlock::Structure, header.structure, 4, header.size)?,
+            names: block(bytes, BlobBlock::Strings, header.strings, 1, header.size)?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::addr::PhysAddr;
-use crate::devtree::{Blob, BlobError, Block, MAX_DEPTH, MAX_SIZE, Oddity, Warning, total_size};
+use crate::devtree::{Blob, BlobBlock, BlobError, MAX_DEPTH, MAX_SIZE, Oddity, TreeWarning, total_size};
 use std::string::ToString;
 use std::{format, vec};
 
@@ -154,7 +154,8 @@ fn an_implausible_size_is_refused_from_the_header_alone() {
 fn a_block_outside_the_blob_is_refused() {
     let blob = root().with(memory()).blob();
     let end = blob.len().next_multiple_of(8) as u32;
-    let fields = [(STRUCTURE, Block::Structure), (STRINGS, Block::Strings), (RESERVATIONS, Block::Reservations)];
+    let fields =
+        [(STRUCTURE, BlobBlock::Structure), (STRINGS, BlobBlock::Strings), (RESERVATIONS, BlobBlock::Reservations)];
     for (field, expected) in fields {
         for value in [0, 36, end + 8, u32::MAX - 7] {
             let mut blob = blob.clone();
@@ -165,7 +166,7 @@ fn a_block_outside_the_blob_is_refused() {
             assert!(outside || error == BlobError::OpenReservations { offset: value as usize }, "{error}");
         }
     }
-    for (field, expected) in [(STRUCTURE_SIZE, Block::Structure), (STRINGS_SIZE, Block::Strings)] {
+    for (field, expected) in [(STRUCTURE_SIZE, BlobBlock::Structure), (STRINGS_SIZE, BlobBlock::Strings)] {
         for value in [end, u32::MAX - 3] {
             let mut blob = blob.clone();
             set(&mut blob, field, value);
@@ -240,7 +241,9 @@ fn a_property_needs_a_name_inside_the_strings_block() {
 fn oddity(blob: &[u8]) -> (String, String) {
     let checked = Blob::check(blob).unwrap();
     let facts = checked.facts().unwrap();
-    let [Warning::Blob(oddity), Warning::NoStdout] = facts.warnings.as_slice() else { panic!("{:?}", facts.warnings) };
+    let [TreeWarning::Blob(oddity), TreeWarning::NoStdout] = facts.warnings.as_slice() else {
+        panic!("{:?}", facts.warnings)
+    };
     assert_eq!(checked.oddities(), std::slice::from_ref(oddity));
     (oddity.to_string(), facts.banks[0].node.clone())
 }

@@ -1,7 +1,7 @@
 //! The initrd, modules, guests and the command line.
 
 use super::*;
-use crate::devtree::{Blob, FactsError, Owner, Warning};
+use crate::devtree::{Blob, FactsError, Owner, TreeWarning};
 use std::string::ToString;
 use std::vec;
 
@@ -21,11 +21,11 @@ fn owned(chosen: Node) -> Result<Vec<(Owner, u64, u64)>, FactsError> {
     Ok(owned.into_iter().map(|owned| (owned.owner, owned.span.start.get(), owned.span.end.get())).collect())
 }
 
-fn bootargs(chosen: Node) -> (Option<String>, Vec<Warning>) {
+fn bootargs(chosen: Node) -> (Option<String>, Vec<TreeWarning>) {
     let blob = root().with(memory()).with(chosen).blob();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
-    (facts.bootargs.map(str::to_owned), facts.warnings.into_iter().filter(|w| *w != Warning::NoStdout).collect())
+    (facts.bootargs.map(str::to_owned), facts.warnings.into_iter().filter(|w| *w != TreeWarning::NoStdout).collect())
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_tree_without_chosen_has_no_command_line_and_owns_nothing() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     assert_eq!((facts.bootargs, facts.reservations, facts.console), (None, vec![], None));
-    assert_eq!(facts.warnings, [Warning::NoStdout]);
+    assert_eq!(facts.warnings, [TreeWarning::NoStdout]);
 }
 
 #[test]
@@ -185,15 +185,15 @@ fn the_command_line_is_bootargs_or_before_it_that_for_xen() {
     assert_eq!(bootargs(chosen().bytes("bootargs", b"quiet")).0.as_deref(), Some("quiet"));
     assert_eq!(
         bootargs(chosen().bytes("bootargs", b"\xff\0")),
-        (None, vec![Warning::NotText { property: "bootargs" }])
+        (None, vec![TreeWarning::NotText { property: "bootargs" }])
     );
 }
 
 #[test]
 fn bootargs_belong_to_a_kernel_beside_the_guests_that_has_none_of_its_own() {
     let with = |kernel: Node| bootargs(chosen().text("bootargs", "console=hvc0").with(kernel));
-    let is_dom0 = Warning::Dom0 { module: "/chosen/module@0".into() };
-    let foreign = (None, vec![is_dom0, Warning::ForeignBootargs { module: "/chosen/module@0".into() }]);
+    let is_dom0 = TreeWarning::Dom0 { module: "/chosen/module@0".into() };
+    let foreign = (None, vec![is_dom0, TreeWarning::ForeignBootargs { module: "/chosen/module@0".into() }]);
     for compatible in
         ["multiboot,kernel\0multiboot,module", "xen,linux-zimage\0xen,multiboot-module", "multiboot,module"]
     {
@@ -223,5 +223,5 @@ fn a_dom0_is_reserved_and_worth_a_warning() {
 
 #[test]
 fn a_static_heap_is_worth_a_warning() {
-    assert_eq!(bootargs(chosen().cells("xen,static-heap", &[0, 0, 0, 0])).1, [Warning::StaticHeap]);
+    assert_eq!(bootargs(chosen().cells("xen,static-heap", &[0, 0, 0, 0])).1, [TreeWarning::StaticHeap]);
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::arch::conduit::Conduit;
 use crate::base::addr::PhysAddr;
-use crate::devtree::{Bank, Blob, Facts, FactsError, Mapping, Owner, Warning};
+use crate::devtree::{Bank, Blob, Facts, FactsError, MapPermission, Owner, TreeWarning};
 use std::string::ToString;
 use std::{format, vec};
 
@@ -67,7 +67,7 @@ fn told(tree: &Node) -> Vec<String> {
     let blob = tree.blob();
     let facts = Blob::check(&blob).unwrap();
     let warnings = facts.facts().unwrap().warnings;
-    warnings.iter().filter(|warning| **warning != Warning::NoStdout).map(ToString::to_string).collect()
+    warnings.iter().filter(|warning| **warning != TreeWarning::NoStdout).map(ToString::to_string).collect()
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn reserved_memory_is_reserved_in_its_own_cells() {
         .with(node("shared@43000000").cells("reg", &[0x4300_0000, 0x3000]))
         .with(node("off@44000000").cells("reg", &[0x4400_0000, 0x4000]).text("status", "disabled"));
     let is = |node: &str, mapping| Owner::ReservedMemory { node: node.into(), mapping };
-    let secure = is("/reserved-memory/secure@41000000", Mapping::Forbidden);
-    let shared = is("/reserved-memory/shared@43000000", Mapping::Allowed);
+    let secure = is("/reserved-memory/secure@41000000", MapPermission::Forbidden);
+    let shared = is("/reserved-memory/shared@43000000", MapPermission::Allowed);
     let expected = [
         (secure.clone(), 0x4100_0000, 0x4100_1000),
         (secure, 0x4200_0000, 0x4200_2000),
@@ -230,9 +230,9 @@ fn reserved_memory_without_an_address_is_worth_a_warning() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     let expected = vec![
-        Warning::NoStdout,
-        Warning::Dynamic { node: "/reserved-memory/pool".into(), size: 0x40_0000 },
-        Warning::NoRange { node: "/reserved-memory/empty".into() },
+        TreeWarning::NoStdout,
+        TreeWarning::Dynamic { node: "/reserved-memory/pool".into(), size: 0x40_0000 },
+        TreeWarning::NoRange { node: "/reserved-memory/empty".into() },
     ];
     assert_eq!((facts.reservations, facts.warnings), (vec![], expected));
 }
@@ -282,11 +282,11 @@ fn cpus_that_have_not_failed_are_counted() {
     assert_eq!(Blob::check(&blob).unwrap().facts().unwrap().cpus, 3);
 }
 
-fn psci(node: Node) -> (Option<Conduit>, Vec<Warning>) {
+fn psci(node: Node) -> (Option<Conduit>, Vec<TreeWarning>) {
     let blob = root().with(memory()).with(node).blob();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
-    (facts.psci, facts.warnings.into_iter().filter(|warning| *warning != Warning::NoStdout).collect())
+    (facts.psci, facts.warnings.into_iter().filter(|warning| *warning != TreeWarning::NoStdout).collect())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::addr::{PhysAddr, Span};
 use crate::base::interrupt::{Interrupt, Trigger};
-use crate::devtree::{Blob, Gic};
+use crate::devtree::{Blob, GicFacts};
 use std::string::ToString;
 use std::{format, vec};
 
@@ -13,7 +13,7 @@ const GIC: u32 = 0x8001;
 /// What a tree says about interrupts.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
-    gic: Option<Gic>,
+    gic: Option<GicFacts>,
     console: Option<Interrupt>,
     timer: Option<Interrupt>,
     warnings: Vec<String>,
@@ -71,7 +71,7 @@ fn the_interrupts_of_virt_are_found() {
     let tree = machine()
         .with(timer().cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]))
         .with(uart().cells("interrupts", &[0, 1, 4]));
-    let gic = Gic {
+    let gic = GicFacts {
         node: "/intc@8000000".into(),
         distributor: span(0x800_0000, 0x1_0000),
         redistributors: vec![span(0x80a_0000, 0xf6_0000)],
@@ -97,7 +97,7 @@ fn a_gic_on_a_bus_is_found_where_the_cpu_sees_it() {
             .cells("ranges", &[0, 0, 0xf900_0000, 0x100_0000])
             .with(inner)
     };
-    let expected = Gic {
+    let expected = GicFacts {
         node: "/apu/interrupt-controller@f9000000".into(),
         distributor: span(0xf900_0000, 0x8_0000),
         redistributors: vec![span(0xf908_0000, 0x8_0000), span(0xf910_0000, 0x8_0000)],

@@ -5,7 +5,7 @@ use crate::arch::memory_system::MemorySystem;
 use crate::base::addr::{Mfn, PAGE_SIZE};
 use crate::base::sort;
 use crate::frames::boot_alloc::{BootAlloc, BootAllocError};
-use crate::frames::frametable::plan::{Chunk, Form, Plan};
+use crate::frames::frametable::plan::{Chunk, Form, FrametablePlan};
 use crate::frames::frametable::table::FrameTable;
 use crate::memory_map::MemoryMap;
 use crate::pdx::PdxMap;
@@ -16,7 +16,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 /// Lays the table out in `form`, where there is a choice: on an MPU. On an MMU holes cost nothing in any case.
-pub fn in_form(plan: Plan, form: Form) -> Plan {
+pub fn in_form(plan: FrametablePlan, form: Form) -> FrametablePlan {
     match (MemorySystem::of_image(), form) {
         (MemorySystem::Mpu, Form::Contiguous) => plan.in_one_chunk(),
         (MemorySystem::Mmu, _) | (MemorySystem::Mpu, Form::Directory) => plan,
@@ -28,7 +28,7 @@ pub fn in_form(plan: Plan, form: Form) -> Plan {
 /// # Errors
 ///
 /// [`BootAllocError`] if some chunk fits nowhere.
-pub fn allocate(plan: &Plan, frames: &mut BootAlloc) -> Result<Vec<Range<Mfn>>, BootAllocError> {
+pub fn allocate(plan: &FrametablePlan, frames: &mut BootAlloc) -> Result<Vec<Range<Mfn>>, BootAllocError> {
     let mut place = |chunk: &Chunk| {
         let mut last = Err(BootAllocError::Empty { what: WHAT });
         for placement in chunk.placements() {
@@ -57,7 +57,7 @@ const WHAT: &str = "a chunk of the frametable";
 /// - To be called once.
 pub unsafe fn build(
     vmap: &Vmap,
-    plan: &Plan,
+    plan: &FrametablePlan,
     chunks: &[Range<Mfn>],
     memory: &MemoryMap,
     pdx: PdxMap,
@@ -73,7 +73,7 @@ pub unsafe fn build(
 /// They are mapped from the lowest frame up: memory right above what it has locked costs an MPU no further slot, and the boot
 /// allocator gives frames from the top down, so in the plan's order each chunk would lie right below the one before.
 fn map<E>(
-    plan: &Plan,
+    plan: &FrametablePlan,
     chunks: &[Range<Mfn>],
     mut map: impl FnMut(u64, &Range<Mfn>) -> Result<NonNull<u8>, E>,
 ) -> Result<Vec<NonNull<u8>>, E> {
@@ -91,7 +91,7 @@ mod tests {
     use super::{allocate, map};
     use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr};
     use crate::frames::boot_alloc::BootAlloc;
-    use crate::frames::frametable::plan::{Plan, Shape};
+    use crate::frames::frametable::plan::{FrametablePlan, FrametableShape};
     use crate::mpu::BootRegions;
     use crate::mpu::fake::Fake;
     use crate::pdx::{GROUP_PAGES, PdxMap};
@@ -104,7 +104,7 @@ mod tests {
         let frame = |number| Mfn::new(number).unwrap();
         let banks: Vec<_> =
             [1, 3, 5, 7].map(|group| frame(group * GROUP_PAGES)..frame((group + 1) * GROUP_PAGES)).into();
-        let plan = Plan::new(&banks, &PdxMap::none(), u64::MAX, Shape::default()).unwrap();
+        let plan = FrametablePlan::new(&banks, &PdxMap::none(), u64::MAX, FrametableShape::default()).unwrap();
         let chunks = allocate(&plan, &mut BootAlloc::new(banks.iter().cloned())).unwrap();
         let lowest = chunks.iter().map(|chunk| chunk.start).min().unwrap();
         let bytes: u64 = chunks.iter().map(Frames::bytes).sum();

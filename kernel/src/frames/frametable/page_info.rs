@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 /// Who may use a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
-pub struct Owner(u16);
+pub struct FrameOwner(u16);
 
-impl Owner {
+impl FrameOwner {
     /// Nobody. A frame without an owner cannot be referenced.
     pub const NONE: Self = Self(0);
 
@@ -20,13 +20,13 @@ impl Owner {
         Self(2 + number as u16)
     }
 
-    /// The owner with number `id`; 0 is [`Owner::NONE`] and 1 [`Owner::HYPERVISOR`].
+    /// The owner with number `id`; 0 is [`FrameOwner::NONE`] and 1 [`FrameOwner::HYPERVISOR`].
     pub const fn new(id: u16) -> Self {
         Self(id)
     }
 }
 
-impl fmt::Debug for Owner {
+impl fmt::Debug for FrameOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NONE => f.write_str("nobody"),
@@ -36,7 +36,7 @@ impl fmt::Debug for Owner {
     }
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for FrameOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -56,9 +56,9 @@ pub enum RefError {
     #[error("frame belongs to {actual}, not to {wanted}")]
     ForeignOwner {
         /// Who asked.
-        wanted: Owner,
+        wanted: FrameOwner,
         /// Who owns the frame.
-        actual: Owner,
+        actual: FrameOwner,
     },
     /// The count is at its limit.
     #[error("frame has {MAX_REFERENCES} references and can have no more")]
@@ -90,7 +90,7 @@ const _: () = assert!(size_of::<PageInfo>() == 8, "a GiB of RAM costs one 2 MiB 
 
 impl PageInfo {
     /// Makes the frame `owner`'s, with one reference. `false`, and no change, if it is allocated already.
-    pub fn allocate(&self, owner: Owner) -> bool {
+    pub fn allocate(&self, owner: FrameOwner) -> bool {
         if self.state.load(Ordering::Relaxed) != 0 {
             return false;
         }
@@ -105,7 +105,7 @@ impl PageInfo {
     pub fn release(&self) -> bool {
         let only = self.state.compare_exchange(ALLOCATED | 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if only {
-            self.owner.store(Owner::NONE.0, Ordering::Relaxed);
+            self.owner.store(FrameOwner::NONE.0, Ordering::Relaxed);
         }
         only
     }
@@ -115,7 +115,7 @@ impl PageInfo {
     /// # Errors
     ///
     /// See [`RefError`]; the count has not changed then.
-    pub fn get(&self, owner: Owner) -> Result<(), RefError> {
+    pub fn get(&self, owner: FrameOwner) -> Result<(), RefError> {
         self.get_many(owner, 1)
     }
 
@@ -124,7 +124,7 @@ impl PageInfo {
     /// # Errors
     ///
     /// As for [`PageInfo::get`].
-    pub fn get_many(&self, owner: Owner, count: u32) -> Result<(), RefError> {
+    pub fn get_many(&self, owner: FrameOwner, count: u32) -> Result<(), RefError> {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
             let held = state & !ALLOCATED;
@@ -140,8 +140,8 @@ impl PageInfo {
             }
         }
         // Only now is the owner certain to stay: the frame cannot be released while this reference is held.
-        let actual = Owner(self.owner.load(Ordering::Relaxed));
-        if actual == owner && owner != Owner::NONE {
+        let actual = FrameOwner(self.owner.load(Ordering::Relaxed));
+        if actual == owner && owner != FrameOwner::NONE {
             return Ok(());
         }
         self.put_many(count);
@@ -169,7 +169,7 @@ impl PageInfo {
         if held != count {
             return false;
         }
-        self.owner.store(Owner::NONE.0, Ordering::Relaxed);
+        self.owner.store(FrameOwner::NONE.0, Ordering::Relaxed);
         self.state.store(0, Ordering::Release);
         true
     }
@@ -177,7 +177,7 @@ impl PageInfo {
     /// Whether all of the entry is zero, as the frametable begins.
     pub fn is_zero(&self) -> bool {
         let flags = self.flags.load(Ordering::Relaxed);
-        self.state.load(Ordering::Relaxed) == 0 && self.owner() == Owner::NONE && flags == 0
+        self.state.load(Ordering::Relaxed) == 0 && self.owner() == FrameOwner::NONE && flags == 0
     }
 
     /// Whether the frame is allocated.
@@ -190,19 +190,19 @@ impl PageInfo {
         self.state.load(Ordering::Relaxed) & !ALLOCATED
     }
 
-    /// The owner, [`Owner::NONE`] while the frame is not allocated.
-    pub fn owner(&self) -> Owner {
-        Owner(self.owner.load(Ordering::Relaxed))
+    /// The owner, [`FrameOwner::NONE`] while the frame is not allocated.
+    pub fn owner(&self) -> FrameOwner {
+        FrameOwner(self.owner.load(Ordering::Relaxed))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_REFERENCES, Owner, PageInfo, RefError};
+    use super::{FrameOwner, MAX_REFERENCES, PageInfo, RefError};
     use core::sync::atomic::{AtomicU16, AtomicU32};
 
-    const ME: Owner = Owner::new(7);
-    const YOU: Owner = Owner::new(8);
+    const ME: FrameOwner = FrameOwner::new(7);
+    const YOU: FrameOwner = FrameOwner::new(8);
 
     fn zeroed() -> PageInfo {
         PageInfo { state: AtomicU32::new(0), owner: AtomicU16::new(0), flags: AtomicU16::new(0) }
@@ -213,7 +213,7 @@ mod tests {
         let ghost = zeroed();
         assert_eq!(ghost.get(ME), Err(RefError::NotAllocated));
         // Xen compares the missing owner with the missing domain and says yes (xen-unstable, get_page(page, NULL)).
-        assert_eq!(ghost.get(Owner::NONE), Err(RefError::NotAllocated));
+        assert_eq!(ghost.get(FrameOwner::NONE), Err(RefError::NotAllocated));
         assert!(!ghost.release());
     }
 
@@ -226,7 +226,7 @@ mod tests {
         assert!(!page.release(), "released while referenced");
         assert!(!page.put());
         assert!(page.put());
-        assert_eq!((page.is_allocated(), page.references(), page.owner()), (false, 0, Owner::NONE));
+        assert_eq!((page.is_allocated(), page.references(), page.owner()), (false, 0, FrameOwner::NONE));
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         let page = zeroed();
         assert!(page.allocate(ME));
         assert_eq!(page.get(YOU), Err(RefError::ForeignOwner { wanted: YOU, actual: ME }));
-        assert_eq!(page.get(Owner::NONE), Err(RefError::ForeignOwner { wanted: Owner::NONE, actual: ME }));
+        assert_eq!(page.get(FrameOwner::NONE), Err(RefError::ForeignOwner { wanted: FrameOwner::NONE, actual: ME }));
         assert_eq!(page.references(), 1);
     }
 

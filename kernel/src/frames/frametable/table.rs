@@ -9,7 +9,7 @@
 
 use crate::base::addr::{Mfn, Pdx, VirtAddr};
 use crate::frames::frametable::page_info::PageInfo;
-use crate::frames::frametable::plan::{Chunk, Plan};
+use crate::frames::frametable::plan::{Chunk, FrametablePlan};
 use crate::pdx::{GROUP_PAGES, GROUP_SHIFT, Groups, PdxMap};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -27,11 +27,11 @@ pub struct FrameTable {
     banks: Box<[Range<Mfn>]>,
     pdx: PdxMap,
     groups: Groups,
-    place: Place,
+    place: EntryPlace,
 }
 
 /// Where entries lie. An origin is where the entry of page index 0 would be; it need not exist, and usually does not.
-enum Place {
+enum EntryPlace {
     /// All chunks lie as they would in one array: they have one origin. So it is in a window of virtual addresses.
     Linear(*mut PageInfo),
     /// Each chunk lies where there was memory: an origin for each group, and one more load to find it. So it is where
@@ -56,7 +56,7 @@ impl FrameTable {
     ///   used by nothing else.
     /// - `plan` must have been made from `banks` and `pdx`, for entries of 8 bytes in groups of [`GROUP_PAGES`].
     pub unsafe fn new(
-        plan: &Plan,
+        plan: &FrametablePlan,
         banks: &[Range<Mfn>],
         pdx: PdxMap,
         chunks: &[NonNull<u8>],
@@ -69,7 +69,7 @@ impl FrameTable {
             zero(entries);
             tail.fill(0xff);
         }
-        Self { banks: banks.into(), pdx, groups: plan.groups().clone(), place: Place::of(plan, chunks) }
+        Self { banks: banks.into(), pdx, groups: plan.groups().clone(), place: EntryPlace::of(plan, chunks) }
     }
 
     /// Whether the frame is RAM.
@@ -145,8 +145,8 @@ impl FrameTable {
     }
 }
 
-impl Place {
-    fn of(plan: &Plan, chunks: &[NonNull<u8>]) -> Self {
+impl EntryPlace {
+    fn of(plan: &FrametablePlan, chunks: &[NonNull<u8>]) -> Self {
         let origins = plan.chunks().iter().zip(chunks).map(|(chunk, start)| {
             let first = start.as_ptr().cast::<PageInfo>();
             first.wrapping_sub(chunk.first.get() as usize)
@@ -182,8 +182,8 @@ impl Place {
 mod tests {
     use super::FrameTable;
     use crate::base::addr::{Mfn, PAGE_SIZE};
-    use crate::frames::frametable::page_info::{Owner, RefError};
-    use crate::frames::frametable::plan::{Plan, Shape};
+    use crate::frames::frametable::page_info::{FrameOwner, RefError};
+    use crate::frames::frametable::plan::{FrametablePlan, FrametableShape};
     use crate::pdx::{GROUP_PAGES, PdxMap};
     use crate::testing::{garbage, unless_interpreted};
     use core::ops::Range;
@@ -203,7 +203,7 @@ mod tests {
     /// The chunks at their offsets in one piece of memory, and each in a piece of its own.
     fn both_forms(banks: &[Range<Mfn>]) -> [FrameTable; 2] {
         let pdx = PdxMap::none();
-        let plan = Plan::new(banks, &pdx, 1 << 40, Shape::default()).unwrap();
+        let plan = FrametablePlan::new(banks, &pdx, 1 << 40, FrametableShape::default()).unwrap();
         let window = garbage(plan.contiguous_bytes()).as_ptr();
         let offsets = plan.chunks().iter().map(|chunk| window.wrapping_add(chunk.offset as usize));
         let linear: Vec<_> = offsets.map(|start| NonNull::new(start).unwrap()).collect();
@@ -256,7 +256,7 @@ mod tests {
         let ghost = Mfn::new(GROUP_PAGES).unwrap();
         assert!(table.has_page_info(ghost) && !table.is_ram(ghost));
         let page = table.page(ghost).unwrap();
-        assert_eq!(table.entry(page).get(Owner::HYPERVISOR), Err(RefError::NotAllocated));
+        assert_eq!(table.entry(page).get(FrameOwner::HYPERVISOR), Err(RefError::NotAllocated));
     }
 
     /// The last group is valid, but only its frames up to the end of RAM have entries (F8).
@@ -284,7 +284,7 @@ mod tests {
     fn the_rest_of_the_last_page_is_filled() {
         let banks = banks();
         let pdx = PdxMap::none();
-        let plan = Plan::new(&banks, &pdx, 1 << 40, Shape::default()).unwrap();
+        let plan = FrametablePlan::new(&banks, &pdx, 1 << 40, FrametableShape::default()).unwrap();
         let chunks: Vec<_> = plan.chunks().iter().map(|chunk| garbage(chunk.bytes)).collect();
         // SAFETY: leaked memory of the chunks' sizes, that nothing else uses.
         let _table = unsafe { FrameTable::new(&plan, &banks, pdx, &chunks, |entries| entries.fill(0)) };

@@ -9,7 +9,7 @@
 //! (docs/decisions.md).
 
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SHIFT, PAGE_SIZE};
-use crate::frames::frametable::page_info::{Owner, PageInfo, RefError};
+use crate::frames::frametable::page_info::{FrameOwner, PageInfo, RefError};
 use crate::frames::frametable::table::FrameTable;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
@@ -93,7 +93,7 @@ impl<'t> PageAlloc<'t> {
     /// # Errors
     ///
     /// [`PageError::Exhausted`] or [`PageError::Order`].
-    pub fn alloc(&self, order: u32, owner: Owner) -> Result<Mfn, PageError> {
+    pub fn alloc(&self, order: u32, owner: FrameOwner) -> Result<Mfn, PageError> {
         if order > MAX_ORDER {
             return Err(PageError::Order { order });
         }
@@ -139,7 +139,7 @@ impl<'t> PageAlloc<'t> {
     /// # Errors
     ///
     /// [`PageError::Reference`] if the frame is not allocated, not `owner`'s or referenced too often.
-    pub fn get_page(&self, mfn: Mfn, owner: Owner) -> Result<(), PageError> {
+    pub fn get_page(&self, mfn: Mfn, owner: FrameOwner) -> Result<(), PageError> {
         let Some(page) = self.table.page(mfn) else {
             return Err(PageError::Reference { mfn, source: RefError::NoPageInfo });
         };

@@ -1,6 +1,6 @@
 use super::{MAX_ORDER, PageAlloc, PageError};
 use crate::base::addr::{Frames, Mfn, PAGE_SIZE};
-use crate::frames::frametable::page_info::{Owner, RefError};
+use crate::frames::frametable::page_info::{FrameOwner, RefError};
 use crate::testing;
 use core::ops::Range;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
-const ME: Owner = Owner::new(2);
+const ME: FrameOwner = FrameOwner::new(2);
 
 fn frames(start: u64, end: u64) -> Range<Mfn> {
     Mfn::new(start).unwrap()..Mfn::new(end).unwrap()

@@ -102,7 +102,7 @@ pub enum Cause {
 
 /// The guest at the first instruction of its exception handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ExceptionEntry {
     /// Where it goes on: for ELR_EL2.
     pub pc: u64,
     /// With what PSTATE: for SPSR_EL2.
@@ -117,7 +117,7 @@ pub struct Entry {
     pub far: Option<u64>,
 }
 
-impl Entry {
+impl ExceptionEntry {
     /// The exception that `cause` raises at EL1.
     pub const fn new(before: &Before, cause: Cause) -> Self {
         let (offset, same) = match before.pstate & (AARCH32 | MODE_MASK) {
@@ -162,7 +162,7 @@ const fn handler_pstate(before: &Before) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Before, Cause, Entry};
+    use super::{Before, Cause, ExceptionEntry};
     use crate::arch::syndrome::{Access, Class, FaultKind, Syndrome};
 
     const PC: u64 = 0xffff_8000_0801_2344;
@@ -173,14 +173,14 @@ mod tests {
     const READ: Cause = Cause::DataAbort { access: Access::Read, address: FAR };
     const WRITE: Cause = Cause::DataAbort { access: Access::Write, address: FAR };
 
-    fn enter(pstate: u64, sctlr: u64, cause: Cause) -> Entry {
-        Entry::new(&Before { pc: PC, pstate, vbar: VBAR, sctlr, pfr1: 0 }, cause)
+    fn enter(pstate: u64, sctlr: u64, cause: Cause) -> ExceptionEntry {
+        ExceptionEntry::new(&Before { pc: PC, pstate, vbar: VBAR, sctlr, pfr1: 0 }, cause)
     }
 
     #[test]
     fn a_read_where_nobody_answers_is_an_external_abort() {
         let entry = enter(0x6000_0005, SPAN, READ);
-        let expected = Entry {
+        let expected = ExceptionEntry {
             pc: VBAR + 0x200,
             pstate: 0x6000_03c5,
             elr: PC,
@@ -248,7 +248,7 @@ mod tests {
         const NMI: u64 = 1 << 36;
         let pstate = |pfr1, sctlr| {
             let before = Before { pc: PC, pstate: 0x5, vbar: VBAR, sctlr: SPAN | sctlr, pfr1 };
-            Entry::new(&before, READ).pstate
+            ExceptionEntry::new(&before, READ).pstate
         };
         assert_eq!([0, 1, 2, 3].map(|mte| pstate(mte << 8, 0)), [0x3c5, 0x3c5, 0x0200_03c5, 0x0200_03c5]);
         assert_eq!(pstate(NMI, 0), 0x23c5);
@@ -259,6 +259,6 @@ mod tests {
     #[test]
     fn the_highest_and_a_misaligned_vector_base_do_no_harm() {
         let before = Before { pc: PC, pstate: 0, vbar: u64::MAX, sctlr: 0, pfr1: 0 };
-        assert_eq!(Entry::new(&before, READ).pc, 0xffff_ffff_ffff_fc00);
+        assert_eq!(ExceptionEntry::new(&before, READ).pc, 0xffff_ffff_ffff_fc00);
     }
 }

@@ -40,9 +40,9 @@ const OFFSET_MASK: u64 = 0xfff;
 /// A general register as an instruction names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Register(u8);
+pub struct GeneralRegister(u8);
 
-impl Register {
+impl GeneralRegister {
     /// The zero register: it reads as zero, and writes to it are lost.
     pub const ZERO: Self = Self(31);
 
@@ -66,12 +66,12 @@ pub enum Extension {
     /// They become 0.
     Zero,
     /// They become the sign: LDRSB, LDRSH, LDRSW. Up to bit 31 if the register is a W.
-    Sign(Width),
+    Sign(LoadWidth),
 }
 
 /// How much of a general register an instruction uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
+pub enum LoadWidth {
     /// Its lower half. Writing that clears the upper one.
     W,
     /// All of it.
@@ -82,7 +82,7 @@ pub enum Width {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Where the value goes.
-    pub register: Register,
+    pub register: GeneralRegister,
     /// How much is read.
     pub size: Size,
     /// What becomes of the rest of the register.
@@ -96,8 +96,8 @@ impl Load {
         let unused = 64 - 8 * self.size.bytes();
         match self.extension {
             Extension::Zero => self.size.truncate(value),
-            Extension::Sign(Width::X) => ((value << unused) as i64 >> unused) as u64,
-            Extension::Sign(Width::W) => ((value << unused) as i64 >> unused) as u32 as u64,
+            Extension::Sign(LoadWidth::X) => ((value << unused) as i64 >> unused) as u64,
+            Extension::Sign(LoadWidth::W) => ((value << unused) as i64 >> unused) as u32 as u64,
         }
     }
 }
@@ -106,7 +106,7 @@ impl Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Store {
     /// Where the value is.
-    pub register: Register,
+    pub register: GeneralRegister,
     /// How much is written.
     pub size: Size,
 }
@@ -121,7 +121,7 @@ impl Store {
 
 /// What a guest's access was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum MmioRequest {
     /// A load that the syndrome describes.
     Load(Load),
     /// A store that the syndrome describes.
@@ -155,7 +155,7 @@ pub struct Abort {
     /// Read or write, as the guest is told if nobody answers.
     pub access: Access,
     /// What was asked.
-    pub request: Request,
+    pub request: MmioRequest,
 }
 
 impl Abort {
@@ -167,38 +167,38 @@ impl Abort {
         let access = if esr & WNR == 0 { Access::Read } else { Access::Write };
         // The walk's address is not in FAR_EL2, which has the address that was to be translated.
         if esr & S1PTW != 0 {
-            return Self { address: GuestAddr::new(page), access, request: Request::TableWalk };
+            return Self { address: GuestAddr::new(page), access, request: MmioRequest::TableWalk };
         }
         let address = GuestAddr::new(page | registers.far & OFFSET_MASK);
         let request = match esr & DFSC_MASK {
             // Translation and access flag faults: those after which HPFAR_EL2 is valid.
             0x04..=0x0b | 0x2b if esr & ISV != 0 => Self::described(esr),
-            0x04..=0x0b | 0x2b if esr & CM != 0 => Request::CacheMaintenance,
-            0x04..=0x0b | 0x2b => Request::NoSyndrome,
-            _ => Request::Other(registers.esr.class()),
+            0x04..=0x0b | 0x2b if esr & CM != 0 => MmioRequest::CacheMaintenance,
+            0x04..=0x0b | 0x2b => MmioRequest::NoSyndrome,
+            _ => MmioRequest::Other(registers.esr.class()),
         };
         Self { address, access, request }
     }
 
     /// The load or store that a syndrome with ISV describes.
-    const fn described(esr: u64) -> Request {
-        let register = Register::new(esr >> SRT_SHIFT);
+    const fn described(esr: u64) -> MmioRequest {
+        let register = GeneralRegister::new(esr >> SRT_SHIFT);
         let size = Size::from_sas(esr >> SAS_SHIFT);
         if esr & WNR != 0 {
-            return Request::Store(Store { register, size });
+            return MmioRequest::Store(Store { register, size });
         }
         let extension = match (esr & SSE, esr & SF) {
             (0, _) => Extension::Zero,
-            (_, 0) => Extension::Sign(Width::W),
-            _ => Extension::Sign(Width::X),
+            (_, 0) => Extension::Sign(LoadWidth::W),
+            _ => Extension::Sign(LoadWidth::X),
         };
-        Request::Load(Load { register, size, extension })
+        MmioRequest::Load(Load { register, size, extension })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Abort, Extension, FaultRegisters, Load, Register, Request, Store, Width};
+    use super::{Abort, Extension, FaultRegisters, GeneralRegister, Load, LoadWidth, MmioRequest, Store};
     use crate::arch::syndrome::{Access, Class, FaultKind, Syndrome};
     use crate::base::addr::GuestAddr;
     use crate::guest::device::size::Size;
@@ -212,37 +212,42 @@ mod tests {
     #[test]
     fn loads_and_stores_are_what_the_syndrome_says() {
         // ldr w1, [x0] and str w1, [x0].
-        let load = Load { register: Register::new(1), size: Size::Word, extension: Extension::Zero };
+        let load = Load { register: GeneralRegister::new(1), size: Size::Word, extension: Extension::Zero };
         let read = abort(0x9381_0006);
-        assert_eq!(read.request, Request::Load(load));
+        assert_eq!(read.request, MmioRequest::Load(load));
         assert_eq!((read.address, read.access), (GuestAddr::new(0x0900_0018), Access::Read));
         let write = abort(0x9381_0046);
-        assert_eq!(write.request, Request::Store(Store { register: Register::new(1), size: Size::Word }));
+        assert_eq!(write.request, MmioRequest::Store(Store { register: GeneralRegister::new(1), size: Size::Word }));
         assert_eq!(write.access, Access::Write);
         // strb wzr, [x0] and ldr x30, [x0], at level 3.
-        assert_eq!(abort(0x931f_0047).request, Request::Store(Store { register: Register::ZERO, size: Size::Byte }));
-        let load = Load { register: Register::new(30), size: Size::Double, extension: Extension::Zero };
-        assert_eq!(abort(0x93de_8007).request, Request::Load(load));
+        assert_eq!(
+            abort(0x931f_0047).request,
+            MmioRequest::Store(Store { register: GeneralRegister::ZERO, size: Size::Byte })
+        );
+        let load = Load { register: GeneralRegister::new(30), size: Size::Double, extension: Extension::Zero };
+        assert_eq!(abort(0x93de_8007).request, MmioRequest::Load(load));
         // ldrsh w2, [x0] and ldrsb x2, [x0].
-        let load = Load { register: Register::new(2), size: Size::Half, extension: Extension::Sign(Width::W) };
-        assert_eq!(abort(0x9362_0006).request, Request::Load(load));
-        let load = Load { register: Register::new(2), size: Size::Byte, extension: Extension::Sign(Width::X) };
-        assert_eq!(abort(0x9322_8006).request, Request::Load(load));
+        let load =
+            Load { register: GeneralRegister::new(2), size: Size::Half, extension: Extension::Sign(LoadWidth::W) };
+        assert_eq!(abort(0x9362_0006).request, MmioRequest::Load(load));
+        let load =
+            Load { register: GeneralRegister::new(2), size: Size::Byte, extension: Extension::Sign(LoadWidth::X) };
+        assert_eq!(abort(0x9322_8006).request, MmioRequest::Load(load));
     }
 
     #[test]
     fn what_the_syndrome_does_not_describe_is_named() {
-        assert_eq!(abort(0x9200_0046).request, Request::NoSyndrome);
-        assert_eq!(abort(0x9200_0146).request, Request::CacheMaintenance);
+        assert_eq!(abort(0x9200_0046).request, MmioRequest::NoSyndrome);
+        assert_eq!(abort(0x9200_0146).request, MmioRequest::CacheMaintenance);
         let permission = Class::DataAbort(FaultKind::Permission, Access::Write);
-        assert_eq!(abort(0x9381_004f).request, Request::Other(permission));
-        assert_eq!(abort(0x9200_0010).request, Request::Other(Class::DataAbort(FaultKind::External, Access::Read)));
+        assert_eq!(abort(0x9381_004f).request, MmioRequest::Other(permission));
+        assert_eq!(abort(0x9200_0010).request, MmioRequest::Other(Class::DataAbort(FaultKind::External, Access::Read)));
     }
 
     #[test]
     fn the_address_of_a_table_walk_is_a_page() {
         let walk = abort(0x9200_0086);
-        assert_eq!((walk.request, walk.address), (Request::TableWalk, GuestAddr::new(0x0900_0000)));
+        assert_eq!((walk.request, walk.address), (MmioRequest::TableWalk, GuestAddr::new(0x0900_0000)));
     }
 
     #[test]
@@ -253,29 +258,29 @@ mod tests {
 
     #[test]
     fn a_load_fills_the_register_as_the_instruction_says() {
-        let load = |size, extension| Load { register: Register::ZERO, size, extension };
+        let load = |size, extension| Load { register: GeneralRegister::ZERO, size, extension };
         let value = 0x8192_a3b4_c5d6_e7f8;
         assert_eq!(load(Size::Byte, Extension::Zero).result(value), 0xf8);
         assert_eq!(load(Size::Half, Extension::Zero).result(value), 0xe7f8);
         assert_eq!(load(Size::Word, Extension::Zero).result(value), 0xc5d6_e7f8);
         assert_eq!(load(Size::Double, Extension::Zero).result(value), value);
-        assert_eq!(load(Size::Byte, Extension::Sign(Width::W)).result(value), 0xffff_fff8);
-        assert_eq!(load(Size::Byte, Extension::Sign(Width::X)).result(value), 0xffff_ffff_ffff_fff8);
-        assert_eq!(load(Size::Half, Extension::Sign(Width::X)).result(0x7fff), 0x7fff);
-        assert_eq!(load(Size::Word, Extension::Sign(Width::X)).result(value), 0xffff_ffff_c5d6_e7f8);
+        assert_eq!(load(Size::Byte, Extension::Sign(LoadWidth::W)).result(value), 0xffff_fff8);
+        assert_eq!(load(Size::Byte, Extension::Sign(LoadWidth::X)).result(value), 0xffff_ffff_ffff_fff8);
+        assert_eq!(load(Size::Half, Extension::Sign(LoadWidth::X)).result(0x7fff), 0x7fff);
+        assert_eq!(load(Size::Word, Extension::Sign(LoadWidth::X)).result(value), 0xffff_ffff_c5d6_e7f8);
     }
 
     #[test]
     fn the_zero_register_has_no_index() {
-        assert_eq!(Register::new(31).index(), None);
-        assert_eq!(Register::new(30).index(), Some(30));
-        assert_eq!(Register::new(0xe0).index(), Some(0));
+        assert_eq!(GeneralRegister::new(31).index(), None);
+        assert_eq!(GeneralRegister::new(30).index(), Some(30));
+        assert_eq!(GeneralRegister::new(0xe0).index(), Some(0));
     }
 
     #[test]
     fn no_syndrome_panics() {
         for esr in (0..1 << 25).step_by(unless_interpreted(0x3d, 0x3d3d)).chain([u64::MAX]) {
-            if let Request::Load(load) = abort(esr | 0x24 << 26).request {
+            if let MmioRequest::Load(load) = abort(esr | 0x24 << 26).request {
                 load.result(u64::MAX);
             }
         }

@@ -36,7 +36,7 @@ const INSTRUCTION_ALIGN: u64 = 4;
 
 /// What is to be done about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum CallAnswer {
     /// Return this in X0.
     Return(u64),
     /// Start the vCPU that has these affinity fields, which is off, and return 0 in X0.
@@ -81,11 +81,11 @@ pub fn call(
     arguments: &[u64; 4],
     speculation: &Speculation,
     state: impl FnOnce(u64) -> Option<AffinityInfo>,
-) -> Answer {
+) -> CallAnswer {
     // The function ID is W0 (DEN0028, 2.5).
     let id = arguments[0] as u32;
     if id == PSCI_VERSION {
-        return Answer::Return(PSCI_1_1);
+        return CallAnswer::Return(PSCI_1_1);
     }
     general(id, arguments, speculation, state)
 }
@@ -97,13 +97,13 @@ fn general(
     arguments: &[u64; 4],
     speculation: &Speculation,
     state: impl FnOnce(u64) -> Option<AffinityInfo>,
-) -> Answer {
+) -> CallAnswer {
     match id {
-        SMCCC_VERSION => Answer::Return(SMCCC_1_1),
-        SMCCC_ARCH_FEATURES => Answer::Return(architecture_feature(arguments[1] as u32, speculation)),
-        function if speculation.offers(function) => Answer::Workaround { function },
+        SMCCC_VERSION => CallAnswer::Return(SMCCC_1_1),
+        SMCCC_ARCH_FEATURES => CallAnswer::Return(architecture_feature(arguments[1] as u32, speculation)),
+        function if speculation.offers(function) => CallAnswer::Workaround { function },
         // Before its arguments are looked at: those of a function that is not there cannot be wrong.
-        _ if !FunctionId::try_from(id).is_ok_and(is_offered) => Answer::NotSupported { id },
+        _ if !FunctionId::try_from(id).is_ok_and(is_offered) => CallAnswer::NotSupported { id },
         _ => match Function::try_from(arguments) {
             Ok(function) => perform(id, function, state),
             Err(error) => failure(error.into()),
@@ -131,29 +131,29 @@ const fn is_offered(id: FunctionId) -> bool {
 }
 
 /// The function `id`, which [`is_offered`].
-fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> CallAnswer {
     match function {
-        Function::Version => Answer::Return(PSCI_1_1),
-        Function::Features { psci_func_id } => Answer::Return(feature(psci_func_id)),
+        Function::Version => CallAnswer::Return(PSCI_1_1),
+        Function::Features { psci_func_id } => CallAnswer::Return(feature(psci_func_id)),
         Function::CpuOn { target_cpu, entry } => cpu_on(target_cpu, entry, state),
-        Function::CpuOff => Answer::CpuOff,
-        Function::CpuSuspend { state: PowerState::StandbyOrRetention(_), .. } => Answer::Suspend,
+        Function::CpuOff => CallAnswer::CpuOff,
+        Function::CpuSuspend { state: PowerState::StandbyOrRetention(_), .. } => CallAnswer::Suspend,
         Function::CpuSuspend { state: PowerState::PowerDown(_), .. } => failure(ErrorCode::InvalidParameters),
         // Since PSCI 1.0 a level above that of CPUs need not be supported (DEN0022, 5.1.5).
         Function::AffinityInfo { lowest_affinity_level: 1.., .. } => failure(ErrorCode::InvalidParameters),
         Function::AffinityInfo { mpidr, .. } => match state(mpidr.into()) {
-            Some(info) => Answer::Return(u32::from(info).into()),
+            Some(info) => CallAnswer::Return(u32::from(info).into()),
             None => failure(ErrorCode::InvalidParameters),
         },
         // There is no Trusted OS that would have to move.
-        Function::MigrateInfoType => Answer::Return(u32::from(MigrateInfoType::MigrationNotRequired).into()),
-        Function::SystemOff => Answer::Off,
-        Function::SystemReset => Answer::Reset,
-        _ => Answer::NotSupported { id },
+        Function::MigrateInfoType => CallAnswer::Return(u32::from(MigrateInfoType::MigrationNotRequired).into()),
+        Function::SystemOff => CallAnswer::Off,
+        Function::SystemReset => CallAnswer::Reset,
+        _ => CallAnswer::NotSupported { id },
     }
 }
 
-fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> Answer {
+fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> CallAnswer {
     let affinity = u64::from(target);
     let address = GuestAddr::new(entry.entry_point_address());
     match state(affinity) {
@@ -161,7 +161,7 @@ fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64) -> Option<Af
         Some(AffinityInfo::On) => failure(ErrorCode::AlreadyOn),
         Some(AffinityInfo::OnPending) => failure(ErrorCode::OnPending),
         Some(AffinityInfo::Off) if !address.is_aligned(INSTRUCTION_ALIGN) => failure(ErrorCode::InvalidAddress),
-        Some(AffinityInfo::Off) => Answer::CpuOn { affinity, entry: address, context: entry.context_id() },
+        Some(AffinityInfo::Off) => CallAnswer::CpuOn { affinity, entry: address, context: entry.context_id() },
     }
 }
 
@@ -186,13 +186,13 @@ fn architecture_feature(id: u32, speculation: &Speculation) -> u64 {
     }
 }
 
-fn failure(code: ErrorCode) -> Answer {
-    Answer::Return(code.into())
+fn failure(code: ErrorCode) -> CallAnswer {
+    CallAnswer::Return(code.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, NOT_SUPPORTED, call};
+    use super::{CallAnswer, NOT_SUPPORTED, call};
     use crate::arch::workarounds::{Firmware, Workaround};
     use crate::base::addr::GuestAddr;
     use crate::guest::exit::speculation::Speculation;
@@ -201,10 +201,10 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    const INVALID_PARAMETERS: Answer = Answer::Return(-2i64 as u64);
-    const ALREADY_ON: Answer = Answer::Return(-4i64 as u64);
-    const ON_PENDING: Answer = Answer::Return(-5i64 as u64);
-    const INVALID_ADDRESS: Answer = Answer::Return(-9i64 as u64);
+    const INVALID_PARAMETERS: CallAnswer = CallAnswer::Return(-2i64 as u64);
+    const ALREADY_ON: CallAnswer = CallAnswer::Return(-4i64 as u64);
+    const ON_PENDING: CallAnswer = CallAnswer::Return(-5i64 as u64);
+    const INVALID_ADDRESS: CallAnswer = CallAnswer::Return(-9i64 as u64);
 
     /// A guest of three vCPUs: 0 is on, 1 is off, 2 is on its way; and one at 1.0.0.0.
     fn state(affinity: u64) -> Option<AffinityInfo> {
@@ -216,19 +216,23 @@ mod tests {
         }
     }
 
-    fn ask(x0: u64, x1: u64, x2: u64, x3: u64) -> Answer {
+    fn ask(x0: u64, x1: u64, x2: u64, x3: u64) -> CallAnswer {
         ask_with(Firmware::default(), [x0, x1, x2, x3])
     }
 
-    fn ask_with(firmware: Firmware, arguments: [u64; 4]) -> Answer {
+    fn ask_with(firmware: Firmware, arguments: [u64; 4]) -> CallAnswer {
         call(&arguments, &Speculation::new(0, |_| 0, firmware, Mitigations::Auto), state)
     }
 
     #[test]
     fn versions_are_those_that_are_offered() {
-        assert_eq!(ask(0x8400_0000, 0, 0, 0), Answer::Return(0x1_0001));
-        assert_eq!(ask(0x8000_0000, 0, 0, 0), Answer::Return(0x1_0001));
-        assert_eq!(ask(0xffff_ffff_8400_0000, 0, 0, 0), Answer::Return(0x1_0001), "the upper half of X0 says nothing");
+        assert_eq!(ask(0x8400_0000, 0, 0, 0), CallAnswer::Return(0x1_0001));
+        assert_eq!(ask(0x8000_0000, 0, 0, 0), CallAnswer::Return(0x1_0001));
+        assert_eq!(
+            ask(0xffff_ffff_8400_0000, 0, 0, 0),
+            CallAnswer::Return(0x1_0001),
+            "the upper half of X0 says nothing"
+        );
     }
 
     #[test]
@@ -237,7 +241,7 @@ mod tests {
         // 0.1.
         let none = [0x8400_0005, 0xc400_000e, 0xc400_0012, 0x8400_0050, 0xc500_0020, 0x0400_0000, 0x95c1_ba5e, 0];
         for id in none {
-            assert_eq!(ask(id, u64::MAX, u64::MAX, u64::MAX), Answer::NotSupported { id: id as u32 });
+            assert_eq!(ask(id, u64::MAX, u64::MAX, u64::MAX), CallAnswer::NotSupported { id: id as u32 });
         }
         assert_eq!(NOT_SUPPORTED as i64, -1);
     }
@@ -246,7 +250,7 @@ mod tests {
     fn features_are_true_of_every_function() {
         for id in (0x8400_0000u64..0x8400_0020).chain(0xc400_0000..0xc400_0020).chain([0, 0x8000_0000, 0x8000_0001]) {
             let told = ask(0x8400_000a, id, 0, 0);
-            let exists = !matches!(ask(id, 0, 0, 0), Answer::NotSupported { .. });
+            let exists = !matches!(ask(id, 0, 0, 0), CallAnswer::NotSupported { .. });
             let expected = match id {
                 // SMCCC_ARCH_FEATURES says so itself: PSCI knows but one function of SMCCC.
                 0x8000_0001 => NOT_SUPPORTED,
@@ -254,15 +258,15 @@ mod tests {
                 _ if exists => 0,
                 _ => NOT_SUPPORTED,
             };
-            assert_eq!(told, Answer::Return(expected), "{id:#x}");
+            assert_eq!(told, CallAnswer::Return(expected), "{id:#x}");
         }
         for id in [0x8000_0000, 0x8000_0001] {
-            assert_eq!(ask(0x8000_0001, id, 0, 0), Answer::Return(0));
+            assert_eq!(ask(0x8000_0001, id, 0, 0), CallAnswer::Return(0));
         }
         // SMCCC_ARCH_SOC_ID, and SMCCC_ARCH_WORKAROUND_1, _2 and _3.
         for id in [0x8000_0002, 0x8000_8000, 0x8000_7fff, 0x8000_3fff] {
-            assert_eq!(ask(0x8000_0001, id, 0, 0), Answer::Return(NOT_SUPPORTED));
-            assert_eq!(ask(id, 0, 0, 0), Answer::NotSupported { id: id as u32 });
+            assert_eq!(ask(0x8000_0001, id, 0, 0), CallAnswer::Return(NOT_SUPPORTED));
+            assert_eq!(ask(id, 0, 0, 0), CallAnswer::NotSupported { id: id as u32 });
         }
     }
 
@@ -271,29 +275,29 @@ mod tests {
         let firmware =
             Firmware { targets: Workaround::Required, stores: Workaround::Required, history: Workaround::NotRequired };
         let feature = |function| ask_with(firmware, [0x8000_0001, function, 0, 0]);
-        assert_eq!(feature(0x8000_8000), Answer::Return(0));
-        assert_eq!(feature(0x8000_7fff), Answer::Return(-2i64 as u64), "loads are held back all the time");
-        assert_eq!(feature(0x8000_3fff), Answer::Return(1));
+        assert_eq!(feature(0x8000_8000), CallAnswer::Return(0));
+        assert_eq!(feature(0x8000_7fff), CallAnswer::Return(-2i64 as u64), "loads are held back all the time");
+        assert_eq!(feature(0x8000_3fff), CallAnswer::Return(1));
         for function in [0x8000_8000, 0x8000_3fff] {
             let called = ask_with(firmware, [0xffff_ffff_0000_0000 | u64::from(function), 0, 0, 0]);
-            assert_eq!(called, Answer::Workaround { function });
+            assert_eq!(called, CallAnswer::Workaround { function });
         }
-        assert_eq!(ask_with(firmware, [0x8000_7fff, 1, 0, 0]), Answer::NotSupported { id: 0x8000_7fff });
+        assert_eq!(ask_with(firmware, [0x8000_7fff, 1, 0, 0]), CallAnswer::NotSupported { id: 0x8000_7fff });
     }
 
     #[test]
     fn a_vcpu_that_is_off_is_started() {
-        let on = Answer::CpuOn { affinity: 1, entry: GuestAddr::new(0x4_0000_1000), context: 0x5_0000_0006 };
+        let on = CallAnswer::CpuOn { affinity: 1, entry: GuestAddr::new(0x4_0000_1000), context: 0x5_0000_0006 };
         assert_eq!(ask(0xc400_0003, 1, 0x4_0000_1000, 0x5_0000_0006), on);
-        let far = Answer::CpuOn { affinity: 0x1_0000_0000, entry: GuestAddr::new(0), context: 0 };
+        let far = CallAnswer::CpuOn { affinity: 0x1_0000_0000, entry: GuestAddr::new(0), context: 0 };
         assert_eq!(ask(0xc400_0003, 0x1_0000_0000, 0, 0), far);
     }
 
     #[test]
     fn a_32_bit_call_uses_half_of_each_register() {
-        let on = Answer::CpuOn { affinity: 1, entry: GuestAddr::new(0x1000), context: 6 };
+        let on = CallAnswer::CpuOn { affinity: 1, entry: GuestAddr::new(0x1000), context: 6 };
         assert_eq!(ask(0x8400_0003, 0xf_0000_0001, 0x4_0000_1000, 0x5_0000_0006), on);
-        assert_eq!(ask(0x8400_0004, 0xf_0000_0001, 0xf_0000_0000, 0), Answer::Return(1));
+        assert_eq!(ask(0x8400_0004, 0xf_0000_0001, 0xf_0000_0000, 0), CallAnswer::Return(1));
     }
 
     #[test]
@@ -308,7 +312,7 @@ mod tests {
     #[test]
     fn affinity_info_tells_the_state_of_a_vcpu() {
         let answers = [0, 1, 2].map(|affinity| ask(0xc400_0004, affinity, 0, 0));
-        assert_eq!(answers, [0, 1, 2].map(Answer::Return));
+        assert_eq!(answers, [0, 1, 2].map(CallAnswer::Return));
         assert_eq!(ask(0xc400_0004, 3, 0, 0), INVALID_PARAMETERS);
         assert_eq!(ask(0xc400_0004, 0, 1, 0), INVALID_PARAMETERS);
         assert_eq!(ask(0xc400_0004, 0, 4, 0), INVALID_PARAMETERS);
@@ -316,18 +320,18 @@ mod tests {
 
     #[test]
     fn a_vcpu_waits_but_does_not_power_down() {
-        assert_eq!(ask(0xc400_0001, 0, 0, 0), Answer::Suspend);
-        assert_eq!(ask(0x8400_0001, 0x1234, 0, 0), Answer::Suspend);
+        assert_eq!(ask(0xc400_0001, 0, 0, 0), CallAnswer::Suspend);
+        assert_eq!(ask(0x8400_0001, 0x1234, 0, 0), CallAnswer::Suspend);
         assert_eq!(ask(0xc400_0001, 1 << 30, 0x1000, 0), INVALID_PARAMETERS);
         assert_eq!(ask(0xc400_0001, 1 << 28, 0, 0), INVALID_PARAMETERS);
     }
 
     #[test]
     fn the_rest_is_for_the_caller() {
-        assert_eq!(ask(0x8400_0002, 0, 0, 0), Answer::CpuOff);
-        assert_eq!(ask(0x8400_0008, 0, 0, 0), Answer::Off);
-        assert_eq!(ask(0x8400_0009, 0, 0, 0), Answer::Reset);
-        assert_eq!(ask(0x8400_0006, 0, 0, 0), Answer::Return(2), "no Trusted OS to migrate");
+        assert_eq!(ask(0x8400_0002, 0, 0, 0), CallAnswer::CpuOff);
+        assert_eq!(ask(0x8400_0008, 0, 0, 0), CallAnswer::Off);
+        assert_eq!(ask(0x8400_0009, 0, 0, 0), CallAnswer::Reset);
+        assert_eq!(ask(0x8400_0006, 0, 0, 0), CallAnswer::Return(2), "no Trusted OS to migrate");
     }
 
     proptest! {

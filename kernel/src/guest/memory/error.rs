@@ -1,7 +1,7 @@
 //! Why a guest's memory is not taken, seen or given back.
 
 use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
-use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::FrameOwner;
 use crate::guest::memory::GuestMemory;
 use crate::memory::HeapShortage;
 use crate::vmap::VmapError;
@@ -52,9 +52,9 @@ pub enum MemoryError {
         /// The first frame that has an owner.
         mfn: Mfn,
         /// Who owns it.
-        owner: Owner,
+        owner: FrameOwner,
         /// Who should.
-        wanted: Owner,
+        wanted: FrameOwner,
     },
     /// A frame that somebody beside the guest still references, and so does not come back yet.
     #[error("guest RAM at {:#x} has {references} references, one of which is the guest's", mfn.address().get())]

@@ -8,7 +8,7 @@ use core::fmt;
 /// These are the strictest attributes that the guest gets; its own stage 1 can only take away from them (DDI 0487, D8
 /// "Combining stage 1 and stage 2 memory type attributes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExtentKind {
     /// RAM: write-back cacheable, inner shareable, read, written and executed at EL1 and EL0.
     Ram,
     /// RAM that the guest may not write to.
@@ -27,7 +27,7 @@ pub struct Extent {
     /// How many frames there are.
     pub frames: u64,
     /// What they are.
-    pub kind: Kind,
+    pub kind: ExtentKind,
 }
 
 impl Extent {

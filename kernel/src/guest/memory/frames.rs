@@ -10,7 +10,7 @@ use core::ops::Range;
 
 /// 2^`order` frames from `first`, which is aligned to their size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct FrameBlock {
     /// The first frame.
     pub first: Mfn,
     /// log2 of the frames, at most [`MAX_ORDER`].
@@ -18,12 +18,12 @@ pub struct Block {
 }
 
 /// `range` as the fewest blocks, in ascending order.
-pub fn blocks(range: Range<Mfn>) -> impl Iterator<Item = Block> {
+pub fn blocks(range: Range<Mfn>) -> impl Iterator<Item = FrameBlock> {
     let mut rest = range;
     core::iter::from_fn(move || {
         let (first, order) = (rest.start, block_order(rest.start.get(), rest.count())?);
         rest.start = first.checked_add(1 << order)?;
-        Some(Block { first, order })
+        Some(FrameBlock { first, order })
     })
 }
 
@@ -34,7 +34,7 @@ pub fn block_order(number: u64, left: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, blocks};
+    use super::{FrameBlock, blocks};
     use crate::base::addr::{Frames, Mfn};
     use crate::frames::page_alloc::MAX_ORDER;
     use proptest::prelude::proptest;
@@ -62,7 +62,7 @@ mod tests {
         fn blocks_are_aligned_and_add_up(start in 0_u64..1 << 21, frames in 0_u64..1 << 20) {
             let range = mfn(start)..mfn(start + frames);
             let mut at = range.start;
-            for Block { first, order } in blocks(range.clone()) {
+            for FrameBlock { first, order } in blocks(range.clone()) {
                 assert_eq!(first, at);
                 assert!(first.get().is_multiple_of(1 << order));
                 at = mfn(at.get() + (1 << order));

@@ -34,15 +34,15 @@ mod source;
 pub mod window;
 
 pub use error::{MemoryError, Unreleased};
-pub use source::Source;
+pub use source::FrameSource;
 
 use crate::arch;
 use crate::base::addr::{GuestAddr, Mfn, PAGE_SHIFT, PAGE_SIZE};
-use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::FrameOwner;
 use crate::frames::page_alloc::MAX_ORDER;
 use crate::guest::memory::extent::Extent;
 use crate::guest::memory::window::Window;
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 use crate::vmap::VmapError;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -81,34 +81,34 @@ impl GuestMemory {
     ///
     /// [`MemoryError`]; nothing is taken then. Banks that overlap are found by whoever plans their translation.
     pub fn new(
-        kernel: &Kernel,
-        owner: Owner,
+        host: &HostMemory,
+        owner: FrameOwner,
         banks: &[Range<GuestAddr>],
-        source: Source<'_>,
+        source: FrameSource<'_>,
     ) -> Result<Self, MemoryError> {
         if let Some(bank) = banks.iter().find(|bank| !is_whole(bank)) {
             return Err(MemoryError::Bank { bank: bank.clone() });
         }
         let mut memory = Self { extents: Vec::new(), origin: source.origin(), costs: Costs::default() };
         let taken = match source {
-            Source::PageAllocator => source::allocate(kernel, owner, banks, &mut memory.extents),
-            Source::Static(host) => source::claim(kernel, owner, banks, host, &mut memory.extents),
+            FrameSource::PageAllocator => source::allocate(host, owner, banks, &mut memory.extents),
+            FrameSource::Static(given) => source::claim(host, owner, banks, given, &mut memory.extents),
         };
-        match taken.and_then(|()| memory.scrub(kernel)) {
+        match taken.and_then(|()| memory.scrub(host)) {
             Ok(()) => Ok(memory),
             Err(error) => {
-                memory.abandon(kernel);
+                memory.abandon(host);
                 Err(error)
             }
         }
     }
 
     /// Zeroes all of it, also for who reads past the caches, and notes what that costs.
-    fn scrub(&mut self, kernel: &Kernel) -> Result<(), MemoryError> {
+    fn scrub(&mut self, host: &HostMemory) -> Result<(), MemoryError> {
         let start = arch::ticks();
-        self.zero(kernel)?;
+        self.zero(host)?;
         let zeroed = arch::ticks();
-        self.clean_and_invalidate(kernel)?;
+        self.clean_and_invalidate(host)?;
         self.costs = Costs { zero: zeroed - start, clean: arch::ticks() - zeroed };
         Ok(())
     }
@@ -118,7 +118,7 @@ impl GuestMemory {
         self.costs
     }
 
-    /// What the guest has, in the order of its banks, for [`Plan`](crate::guest::isolation::stage2::Plan).
+    /// What the guest has, in the order of its banks, for [`Stage2Plan`](crate::guest::isolation::stage2::Stage2Plan).
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
@@ -139,8 +139,8 @@ impl GuestMemory {
     /// # Errors
     ///
     /// [`MemoryError::Window`].
-    pub fn zero(&mut self, kernel: &Kernel) -> Result<(), MemoryError> {
-        Ok((0..self.extents.len()).try_for_each(|index| self.for_each_window(kernel, index, arch::zero))?)
+    pub fn zero(&mut self, host: &HostMemory) -> Result<(), MemoryError> {
+        Ok((0..self.extents.len()).try_for_each(|index| self.for_each_window(host, index, arch::zero))?)
     }
 
     /// Writes all of it back and drops it from the caches (module text): 18 instructions for eight lines.
@@ -148,9 +148,9 @@ impl GuestMemory {
     /// # Errors
     ///
     /// [`MemoryError::Window`].
-    pub fn clean_and_invalidate(&mut self, kernel: &Kernel) -> Result<(), MemoryError> {
+    pub fn clean_and_invalidate(&mut self, host: &HostMemory) -> Result<(), MemoryError> {
         let clean = |memory: &mut [u8]| arch::clean_and_invalidate(memory);
-        Ok((0..self.extents.len()).try_for_each(|index| self.for_each_window(kernel, index, clean))?)
+        Ok((0..self.extents.len()).try_for_each(|index| self.for_each_window(host, index, clean))?)
     }
 
     /// Maps the `bytes` from guest address `start` in one piece, whatever frames are behind them.
@@ -161,7 +161,7 @@ impl GuestMemory {
     ///
     /// [`MemoryError::Outside`] if a byte is not RAM of the guest or there are none, [`MemoryError::Heap`] or
     /// [`MemoryError::Window`].
-    pub fn window(&mut self, kernel: &Kernel, start: GuestAddr, bytes: u64) -> Result<Window<'_>, MemoryError> {
+    pub fn window(&mut self, host: &HostMemory, start: GuestAddr, bytes: u64) -> Result<Window<'_>, MemoryError> {
         let outside = MemoryError::Outside { start, bytes };
         let first = start.align_down(PAGE_SIZE);
         let Some(end) = start.checked_add(bytes).filter(|end| *end > start) else { return Err(outside) };
@@ -172,11 +172,11 @@ impl GuestMemory {
             let Some(mfn) = extent.mfn.checked_add(offset >> PAGE_SHIFT) else { return Err(outside) };
             // SAFETY: the frames are RAM of this guest, which is borrowed mutably for as long as the window lives: there
             // is no other window, and no CPU runs the guest (type text).
-            unsafe { Window::open(kernel, mfn, count) }?
+            unsafe { Window::open(host, mfn, count) }?
         } else {
-            let frames = self.frames(kernel, first, count).ok_or(outside)??;
+            let frames = self.frames(host, first, count).ok_or(outside)??;
             // SAFETY: as above; no frame is there twice, because no two extents share one.
-            unsafe { Window::open_scattered(kernel, &frames) }?
+            unsafe { Window::open_scattered(host, &frames) }?
         };
         Ok(window.cut(start.get() - first.get(), bytes))
     }
@@ -186,7 +186,7 @@ impl GuestMemory {
     /// # Errors
     ///
     /// As for [`GuestMemory::window`]; a part may have been written then.
-    pub fn write(&mut self, kernel: &Kernel, start: GuestAddr, data: &[u8]) -> Result<(), MemoryError> {
+    pub fn write(&mut self, host: &HostMemory, start: GuestAddr, data: &[u8]) -> Result<(), MemoryError> {
         let (mut at, mut rest) = (start, data);
         while !rest.is_empty() {
             let outside = MemoryError::Outside { start: at, bytes: rest.len() as u64 };
@@ -194,7 +194,7 @@ impl GuestMemory {
             let bytes = (extent.bytes() - offset).min(rest.len() as u64);
             let Some(next) = at.checked_add(bytes) else { return Err(outside) };
             let (piece, others) = rest.split_at(bytes as usize);
-            self.window(kernel, at, bytes)?.bytes_mut().copy_from_slice(piece);
+            self.window(host, at, bytes)?.bytes_mut().copy_from_slice(piece);
             (at, rest) = (next, others);
         }
         Ok(())
@@ -207,15 +207,15 @@ impl GuestMemory {
     /// # Errors
     ///
     /// [`Unreleased`] with what is left, if EL2 cannot map some of it or somebody else has a reference to a frame.
-    pub fn release(mut self, kernel: &Kernel) -> Result<(), Unreleased> {
+    pub fn release(mut self, host: &HostMemory) -> Result<(), Unreleased> {
         // The guest may have written past the caches: first that, then zeroes.
         arch::drain();
         // The last one first, which leaves the others where they are.
         while let Some(index) = self.extents.len().checked_sub(1) {
-            if let Err(error) = self.for_each_window(kernel, index, arch::zero) {
+            if let Err(error) = self.for_each_window(host, index, arch::zero) {
                 return Err(Unreleased { memory: self, reason: error.into() });
             }
-            if let Err((done, reason)) = self.origin.give_back(kernel, &self.extents[index]) {
+            if let Err((done, reason)) = self.origin.give_back(host, &self.extents[index]) {
                 self.extents[index] = source::without(self.extents[index], done);
                 return Err(Unreleased { memory: self, reason });
             }
@@ -225,22 +225,22 @@ impl GuestMemory {
     }
 
     /// Gives back what no guest has had.
-    fn abandon(self, kernel: &Kernel) {
+    fn abandon(self, host: &HostMemory) {
         for extent in &self.extents {
-            if let Err((_, error)) = self.origin.give_back(kernel, extent) {
+            if let Err((_, error)) = self.origin.give_back(host, extent) {
                 panic!("nobody knows of frames that were just taken: {error}");
             }
         }
     }
 
     /// Runs `act` on all of an extent, in windows that do not cross a multiple of 1 GiB, so that a whole one is one leaf.
-    fn for_each_window(&mut self, kernel: &Kernel, index: usize, act: impl Fn(&mut [u8])) -> Result<(), VmapError> {
+    fn for_each_window(&mut self, host: &HostMemory, index: usize, act: impl Fn(&mut [u8])) -> Result<(), VmapError> {
         let Extent { mfn: mut at, frames: mut left, .. } = self.extents[index];
         while left > 0 {
             let count = (WINDOW_FRAMES - at.get() % WINDOW_FRAMES).min(left);
             // SAFETY: the frames are RAM of this guest, which is borrowed mutably while the window lives: there is no
             // other window, and no CPU runs the guest (type text).
-            let mut window = unsafe { Window::open(kernel, at, count) }?;
+            let mut window = unsafe { Window::open(host, at, count) }?;
             act(window.bytes_mut());
             left -= count;
             at = at.checked_add(count).unwrap_or_else(|| unreachable!("the guest has a frame past the last"));
@@ -257,10 +257,10 @@ impl GuestMemory {
     }
 
     /// The `count` frames from `first`; `None` if there are not so many.
-    fn frames(&self, kernel: &Kernel, first: GuestAddr, count: u64) -> Option<Result<Vec<Mfn>, MemoryError>> {
+    fn frames(&self, host: &HostMemory, first: GuestAddr, count: u64) -> Option<Result<Vec<Mfn>, MemoryError>> {
         // A number that is larger than the guest asks for no heap.
         let in_all = usize::try_from(count.min(self.bytes() >> PAGE_SHIFT)).ok()?;
-        if let Err(shortage) = kernel.reserve_heap((in_all * size_of::<Mfn>()) as u64) {
+        if let Err(shortage) = host.reserve_heap((in_all * size_of::<Mfn>()) as u64) {
             return Some(Err(shortage.into()));
         }
         let mut frames = Vec::with_capacity(in_all);

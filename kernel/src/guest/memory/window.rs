@@ -6,7 +6,7 @@
 
 use crate::base::addr::{Mfn, PAGE_SIZE, Span};
 use crate::base::attributes::Attributes;
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 use crate::mmu::descriptor::Table;
 use crate::vmap::{Mapping, VmapError};
 use core::marker::PhantomData;
@@ -32,9 +32,9 @@ impl<'m> Window<'m> {
     ///
     /// # Errors
     ///
-    /// As for [`Kernel::vmap_contig`].
-    pub unsafe fn open(kernel: &Kernel, first: Mfn, count: u64) -> Result<Self, VmapError> {
-        let mapping = kernel.vmap_contig(first, count, Attributes::DATA)?;
+    /// As for [`HostMemory::vmap_contig`].
+    pub unsafe fn open(host: &HostMemory, first: Mfn, count: u64) -> Result<Self, VmapError> {
+        let mapping = host.vmap_contig(first, count, Attributes::DATA)?;
         let start = place(&mapping, first);
         Ok(Self { bytes: mapping.bytes() as usize, start, _mapping: mapping, memory: PhantomData })
     }
@@ -47,9 +47,9 @@ impl<'m> Window<'m> {
     ///
     /// # Errors
     ///
-    /// As for [`Kernel::vmap_frames`].
-    pub unsafe fn open_scattered(kernel: &Kernel, frames: &[Mfn]) -> Result<Self, VmapError> {
-        let mapping = kernel.vmap_frames(frames, Attributes::DATA)?;
+    /// As for [`HostMemory::vmap_frames`].
+    pub unsafe fn open_scattered(host: &HostMemory, frames: &[Mfn]) -> Result<Self, VmapError> {
+        let mapping = host.vmap_frames(frames, Attributes::DATA)?;
         Ok(Self { bytes: mapping.bytes() as usize, start: mapping.as_ptr(), _mapping: mapping, memory: PhantomData })
     }
 
@@ -100,9 +100,9 @@ impl ModuleWindow {
     ///
     /// # Errors
     ///
-    /// As for [`Kernel::map_bytes`].
-    pub unsafe fn open(kernel: &Kernel, span: &Span) -> Result<Self, VmapError> {
-        kernel.map_bytes(span.start, span.bytes(), Attributes::CONSTANTS).map(Self)
+    /// As for [`HostMemory::map_bytes`].
+    pub unsafe fn open(host: &HostMemory, span: &Span) -> Result<Self, VmapError> {
+        host.map_bytes(span.start, span.bytes(), Attributes::CONSTANTS).map(Self)
     }
 
     /// The module.

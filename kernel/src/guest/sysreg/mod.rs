@@ -17,7 +17,7 @@ pub use id_register::filtered;
 pub use policy::{Handling, handling};
 
 use crate::arch::syndrome::{Access, Syndrome};
-use crate::guest::exit::mmio::Register;
+use crate::guest::exit::mmio::GeneralRegister;
 use core::fmt;
 
 // The syndrome of an MSR, MRS or system instruction (DDI 0487, D24.2.37, "ISS encoding for an exception from MSR, MRS,
@@ -70,7 +70,7 @@ pub struct Trap {
     /// MRS reads, MSR writes.
     pub access: Access,
     /// The general register that takes or gives the value.
-    pub operand: Register,
+    pub operand: GeneralRegister,
 }
 
 impl Trap {
@@ -81,7 +81,7 @@ impl Trap {
         Self {
             register: SystemRegister(esr as u32 & NAME_MASK),
             access: if esr & READ == 0 { Access::Write } else { Access::Read },
-            operand: Register::new(esr >> RT_SHIFT),
+            operand: GeneralRegister::new(esr >> RT_SHIFT),
         }
     }
 }
@@ -100,17 +100,17 @@ impl fmt::Display for Trap {
 mod tests {
     use super::{SystemRegister, Trap, names};
     use crate::arch::syndrome::{Access, Syndrome};
-    use crate::guest::exit::mmio::Register;
+    use crate::guest::exit::mmio::GeneralRegister;
 
     /// The syndrome of `msr icc_sgi1r_el1, x2`, put together by hand.
     #[test]
     fn a_trap_is_what_its_syndrome_says() {
         let trap = Trap::decode(Syndrome::new(0x623a_3056));
-        let expected = Trap { register: names::ICC_SGI1R_EL1, access: Access::Write, operand: Register::new(2) };
+        let expected = Trap { register: names::ICC_SGI1R_EL1, access: Access::Write, operand: GeneralRegister::new(2) };
         assert_eq!(trap, expected);
         let trap = Trap::decode(Syndrome::new(0x6230_03e1));
         let expected =
-            Trap { register: SystemRegister::new(3, 0, 0, 0, 0), access: Access::Read, operand: Register::ZERO };
+            Trap { register: SystemRegister::new(3, 0, 0, 0, 0), access: Access::Read, operand: GeneralRegister::ZERO };
         assert_eq!(trap, expected);
     }
 

@@ -10,10 +10,10 @@ use crate::console;
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic;
 use crate::guest::domain::Devices;
-use crate::guest::exit::mmio::{Abort, Request};
+use crate::guest::exit::mmio::{Abort, MmioRequest};
 use crate::guest::exit::step::{AARCH32, BIG_ENDIAN_EL0, BIG_ENDIAN_EL1, ByteOrder};
 use crate::guest::layout;
-use crate::guest::vcpu::faults::{Refusal, fault_registers};
+use crate::guest::vcpu::faults::{AccessRefusal, fault_registers};
 use crate::guest::vcpu::{INSTRUCTION_BYTES, Next, Vcpu};
 use aarch64_cpu::registers::{Readable, SPSR_EL2};
 use core::ops::Range;
@@ -21,13 +21,13 @@ use lacuna_boot::GuestFrame;
 
 /// An access to a device, as far as devices tell it apart.
 #[derive(Clone, Copy)]
-enum Device {
+enum EmulatedDevice {
     Distributor(u64),
     Redistributors(u64),
     Uart(u64),
 }
 
-impl Device {
+impl EmulatedDevice {
     #[inline]
     fn at(address: GuestAddr) -> Option<Self> {
         let within = |range: Range<GuestAddr>| address.get().wrapping_sub(range.start.get());
@@ -78,8 +78,8 @@ impl Vcpu<'_> {
         let abort = Abort::decode(&fault_registers(esr));
         // Which device is asked for last, so that the compiler need not come back to what kind of request it was.
         let done = match abort.request {
-            Request::Load(load) => {
-                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+            MmioRequest::Load(load) => {
+                let Some(device) = EmulatedDevice::at(abort.address) else { return self.nothing_there(frame, esr) };
                 self.read(device, load.size).map(|value| {
                     let value = if is_usual { value } else { byte_order().convert(load.size, value) };
                     if let Some(register) = load.register.index() {
@@ -87,8 +87,8 @@ impl Vcpu<'_> {
                     }
                 })
             }
-            Request::Store(store) => {
-                let Some(device) = Device::at(abort.address) else { return self.nothing_there(frame, esr) };
+            MmioRequest::Store(store) => {
+                let Some(device) = EmulatedDevice::at(abort.address) else { return self.nothing_there(frame, esr) };
                 let value = store.value(store.register.index().map_or(0, |register| frame.x[register]));
                 let value = if is_usual { value } else { byte_order().convert(store.size, value) };
                 self.write(device, store.size, value)
@@ -106,18 +106,18 @@ impl Vcpu<'_> {
     }
 
     #[inline]
-    fn read(&mut self, device: Device, size: Size) -> Result<u64, Refusal> {
+    fn read(&mut self, device: EmulatedDevice, size: Size) -> Result<u64, AccessRefusal> {
         let mut devices = self.domain.devices().lock();
-        let access = vgic::Access::Read { size };
+        let access = vgic::GicAccess::Read { size };
         match device {
-            Device::Distributor(offset) => {
+            EmulatedDevice::Distributor(offset) => {
                 Ok(devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?.value)
             }
-            Device::Redistributors(offset) => {
+            EmulatedDevice::Redistributors(offset) => {
                 devices.resample_timers(self.index, &mut self.lists);
                 Ok(devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?.value)
             }
-            Device::Uart(offset) => {
+            EmulatedDevice::Uart(offset) => {
                 let value = self.read_uart(&mut devices, offset, size)?;
                 drop(devices);
                 self.listen();
@@ -127,8 +127,8 @@ impl Vcpu<'_> {
     }
 
     #[inline(never)]
-    fn read_uart(&mut self, devices: &mut Devices, offset: u64, size: Size) -> Result<u64, Refusal> {
-        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+    fn read_uart(&mut self, devices: &mut Devices, offset: u64, size: Size) -> Result<u64, AccessRefusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(AccessRefusal::Absent) };
         let value = uart.read(offset, size)?;
         // There is no other vCPU to kick.
         let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
@@ -136,8 +136,8 @@ impl Vcpu<'_> {
     }
 
     #[inline(never)]
-    fn write_uart(&mut self, devices: &mut Devices, offset: u64, size: Size, value: u64) -> Result<(), Refusal> {
-        let Devices { vgic, uart: Some(uart) } = devices else { return Err(Refusal::Absent) };
+    fn write_uart(&mut self, devices: &mut Devices, offset: u64, size: Size, value: u64) -> Result<(), AccessRefusal> {
+        let Devices { vgic, uart: Some(uart) } = devices else { return Err(AccessRefusal::Absent) };
         let sent = uart.write(offset, size, value)?;
         // There is no other vCPU to kick.
         let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
@@ -148,21 +148,21 @@ impl Vcpu<'_> {
     }
 
     #[inline]
-    fn write(&mut self, device: Device, size: Size, value: u64) -> Result<(), Refusal> {
+    fn write(&mut self, device: EmulatedDevice, size: Size, value: u64) -> Result<(), AccessRefusal> {
         let mut devices = self.domain.devices().lock();
-        let access = vgic::Access::Write { size, value };
+        let access = vgic::GicAccess::Write { size, value };
         // There is no other vCPU to kick.
         match device {
-            Device::Distributor(offset) => {
+            EmulatedDevice::Distributor(offset) => {
                 devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
                 drop(devices);
                 self.listen();
             }
-            Device::Redistributors(offset) => {
+            EmulatedDevice::Redistributors(offset) => {
                 devices.resample_timers(self.index, &mut self.lists);
                 devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?;
             }
-            Device::Uart(offset) => {
+            EmulatedDevice::Uart(offset) => {
                 self.write_uart(&mut devices, offset, size, value)?;
                 drop(devices);
                 self.listen();

@@ -8,8 +8,8 @@ use crate::arch::id_register::IdRegister;
 use crate::arch::syndrome::{Access, Class, Syndrome};
 use crate::devtree::Unmapped;
 use crate::guest::device::{uart, vgic};
-use crate::guest::exit::inject::{Before, Cause, Entry};
-use crate::guest::exit::mmio::{Abort, FaultRegisters, Load, Request, Store};
+use crate::guest::exit::inject::{Before, Cause, ExceptionEntry};
+use crate::guest::exit::mmio::{Abort, FaultRegisters, Load, MmioRequest, Store};
 use crate::guest::exit::step::{self, AARCH32};
 use crate::guest::vcpu::{End, Next, Vcpu};
 use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, HPFAR_EL2, Readable};
@@ -30,16 +30,16 @@ pub(super) fn fault_registers(esr: u64) -> FaultRegisters {
 
 /// Why a device does not take an access.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum AccessRefusal {
     /// The guest has no such device.
     #[error("this guest has no such device")]
     Absent,
     /// The interrupt controller refuses.
     #[error(transparent)]
-    Vgic(#[from] vgic::Rejected),
+    Vgic(#[from] vgic::GicRejected),
     /// The UART refuses.
     #[error(transparent)]
-    Uart(#[from] uart::Rejected),
+    Uart(#[from] uart::UartRejected),
 }
 
 /// An access, in words: `4-byte read`.
@@ -52,13 +52,13 @@ impl fmt::Display for Wanted<'_> {
             Access::Write => "write",
         };
         match self.0.request {
-            Request::Load(Load { size, .. }) | Request::Store(Store { size, .. }) => {
+            MmioRequest::Load(Load { size, .. }) | MmioRequest::Store(Store { size, .. }) => {
                 write!(f, "{}-byte {access}", size.bytes())
             }
-            Request::NoSyndrome => write!(f, "{access} by an instruction that is not emulated (a pair, say)"),
-            Request::CacheMaintenance => f.write_str("cache maintenance"),
-            Request::TableWalk => f.write_str("walk of its own page tables"),
-            Request::Other(class) => write!(f, "{class}"),
+            MmioRequest::NoSyndrome => write!(f, "{access} by an instruction that is not emulated (a pair, say)"),
+            MmioRequest::CacheMaintenance => f.write_str("cache maintenance"),
+            MmioRequest::TableWalk => f.write_str("walk of its own page tables"),
+            MmioRequest::Other(class) => write!(f, "{class}"),
         }
     }
 }
@@ -82,19 +82,19 @@ impl Vcpu<'_> {
     pub(super) fn nothing_there(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
         let abort = &Abort::decode(&fault_registers(esr));
         // It has nothing to clean or to invalidate there.
-        if abort.request == Request::CacheMaintenance {
+        if abort.request == MmioRequest::CacheMaintenance {
             return self.go_on(frame, esr);
         }
         let nearest = self.domain.map().nearest(abort.address);
         if self.domain.unmapped() == Unmapped::ReadAsOnes && self.domain.map().region_of(abort.address).is_none() {
             match abort.request {
-                Request::Load(load) => {
+                MmioRequest::Load(load) => {
                     if let Some(register) = load.register.index() {
                         frame.x[register] = load.result(u64::MAX);
                     }
                     return self.go_on(frame, esr);
                 }
-                Request::Store(_) => return self.go_on(frame, esr),
+                MmioRequest::Store(_) => return self.go_on(frame, esr),
                 _ => (),
             }
         }
@@ -104,9 +104,9 @@ impl Vcpu<'_> {
 
     /// An access that a device does not take.
     #[cold]
-    pub(super) fn refuse(&mut self, frame: &mut GuestFrame, esr: u64, why: &Refusal) -> Next {
+    pub(super) fn refuse(&mut self, frame: &mut GuestFrame, esr: u64, why: &AccessRefusal) -> Next {
         // Beyond its redistributors is nothing, either.
-        if matches!(why, Refusal::Absent | Refusal::Vgic(vgic::Rejected::Outside { .. })) {
+        if matches!(why, AccessRefusal::Absent | AccessRefusal::Vgic(vgic::GicRejected::Outside { .. })) {
             return self.nothing_there(frame, esr);
         }
         let abort = &Abort::decode(&fault_registers(esr));
@@ -132,7 +132,7 @@ impl Vcpu<'_> {
         frame.pstate = pstate;
         let abort = &Abort::decode(&fault_registers(esr));
         let (class, walk) = (Syndrome::new(esr).class(), Wanted(abort));
-        let what: &dyn fmt::Display = if abort.request == Request::TableWalk { &walk } else { &class };
+        let what: &dyn fmt::Display = if abort.request == MmioRequest::TableWalk { &walk } else { &class };
         let nearest = self.domain.map().nearest(abort.address);
         if frame.pc.wrapping_sub(el1::vector_base() & !(VECTORS_BYTES - 1)) < VECTORS_BYTES {
             return self.stop(frame, format!("its exception vectors are not in memory: {what}, {nearest}"));
@@ -182,7 +182,7 @@ impl Vcpu<'_> {
             sctlr: el1::control(),
             pfr1: cpu::id_register(IdRegister::Pfr1),
         };
-        let entry = Entry::new(&before, cause);
+        let entry = ExceptionEntry::new(&before, cause);
         // SAFETY: the guest goes on at the vector for this exception.
         unsafe { el1::set_exception(entry.esr, entry.elr, entry.spsr) };
         if let Some(far) = entry.far {

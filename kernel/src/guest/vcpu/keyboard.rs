@@ -6,11 +6,11 @@
 
 use crate::arch::aarch64::cpu;
 use crate::console::terminal::Focus;
-use crate::console::terminal::held::{Fate, Held};
+use crate::console::terminal::held::{Held, KeyFate};
 use crate::console::terminal::input::{Input, Key};
 use crate::console::terminal::line::{Edit, Line};
 use crate::console::{self, Keyboard};
-use crate::guest::device::uart::{Full, Interrupt};
+use crate::guest::device::uart::{ReceiverFull, UartInterrupt};
 use crate::guest::domain::Devices;
 use crate::guest::layout;
 use crate::guest::vcpu::{Next, Vcpu};
@@ -133,7 +133,7 @@ impl Vcpu<'_> {
     /// Keeps a key for the guest. One that finds no room, or no UART to go to, is dropped.
     fn hold(&self, held: &mut Held, key: u8) {
         let fate = if self.has_uart() { held.push(key) } else { held.drop_one() };
-        if fate == Fate::FirstDropped {
+        if fate == KeyFate::FirstDropped {
             println!("lacuna: {} takes no keys: what is typed is dropped", self.domain.name());
         }
     }
@@ -143,12 +143,12 @@ impl Vcpu<'_> {
     }
 
     /// Gives the guest a key, once it listens.
-    fn type_in(&mut self, key: u8) -> Result<(), Full> {
+    fn type_in(&mut self, key: u8) -> Result<(), ReceiverFull> {
         let mut devices = self.domain.devices().lock();
-        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(Full) };
+        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(ReceiverFull) };
         let is_enabled = vgic.is_enabled(self.index, layout::UART_INTID);
-        if !uart.is_listened_to(if is_enabled { Interrupt::Enabled } else { Interrupt::Disabled }) {
-            return Err(Full);
+        if !uart.is_listened_to(if is_enabled { UartInterrupt::Enabled } else { UartInterrupt::Disabled }) {
+            return Err(ReceiverFull);
         }
         uart.receive(key)?;
         // There is no other vCPU to kick.

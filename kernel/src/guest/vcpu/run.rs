@@ -16,7 +16,7 @@ use crate::cpu::fixup;
 use crate::guest::complaints::Complaints;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::domain::Domain;
-use crate::guest::exit::psci::{self, Answer};
+use crate::guest::exit::psci::{self, CallAnswer};
 use crate::guest::exit::speculation::{AtExit, Speculation};
 use crate::guest::layout;
 use crate::guest::sysreg::{Handling, Trap, filtered, handling};
@@ -162,7 +162,7 @@ impl<'d> Vcpu<'d> {
         }
         let [x0, x1, x2, x3, ..] = frame.x;
         match psci::call(&[x0, x1, x2, x3], self.speculation, |affinity| self.domain.cpu_state(affinity)) {
-            Answer::Return(value) => {
+            CallAnswer::Return(value) => {
                 frame.x[0] = value;
                 Next::Resume
             }
@@ -184,17 +184,17 @@ impl<'d> Vcpu<'d> {
 
     /// The calls that do more than to return something.
     #[cold]
-    fn act(&mut self, frame: &mut GuestFrame, answer: Answer) -> Next {
+    fn act(&mut self, frame: &mut GuestFrame, answer: CallAnswer) -> Next {
         let end = match answer {
-            Answer::Off => End::Off,
-            Answer::Reset => End::Reset,
-            Answer::CpuOff => End::Stopped("it switched off the only CPU that it has".into()),
-            Answer::Suspend => {
+            CallAnswer::Off => End::Off,
+            CallAnswer::Reset => End::Reset,
+            CallAnswer::CpuOff => End::Stopped("it switched off the only CPU that it has".into()),
+            CallAnswer::Suspend => {
                 self.wait();
                 frame.x[0] = 0;
                 return Next::Resume;
             }
-            Answer::Workaround { function } => {
+            CallAnswer::Workaround { function } => {
                 if self.speculation.is_forwarded(function) {
                     firmware::call(function, 0);
                 }
@@ -202,11 +202,11 @@ impl<'d> Vcpu<'d> {
                 return Next::Resume;
             }
             #[cfg(feature = "selftest")]
-            Answer::NotSupported { id: FAULT_AT_EL2 } => {
+            CallAnswer::NotSupported { id: FAULT_AT_EL2 } => {
                 frame.x[0] = if fixup::provoke().is_some() { 0 } else { psci::NOT_SUPPORTED };
                 return Next::Resume;
             }
-            Answer::NotSupported { id } => {
+            CallAnswer::NotSupported { id } => {
                 if log_enabled!(Level::Debug) {
                     self.tell(Level::Debug, frame, format_args!("call {id:#x} is not supported"));
                 }
@@ -214,11 +214,11 @@ impl<'d> Vcpu<'d> {
                 return Next::Resume;
             }
             // Of the CPUs that a guest has, none is off.
-            Answer::CpuOn { .. } => {
+            CallAnswer::CpuOn { .. } => {
                 frame.x[0] = psci::NOT_SUPPORTED;
                 return Next::Resume;
             }
-            Answer::Return(value) => {
+            CallAnswer::Return(value) => {
                 frame.x[0] = value;
                 return Next::Resume;
             }

@@ -3,7 +3,7 @@
 use super::{Absent, Probe, STEP, find, silent_owner};
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::devtree::{Bank, Owned, Owner};
-use crate::memory_map::{MapError, MemoryMap, PhysLimit};
+use crate::memory_map::{MemoryMap, MemoryMapError, PhysLimit};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use std::string::ToString;
 use std::vec;
@@ -152,7 +152,7 @@ fn a_module_in_memory_that_is_not_there_is_refused_by_name() {
         span: Span { start: mfn(2 * GIB).address(), end: mfn(2 * GIB + 1).address() },
     };
     let map = MemoryMap::new(&banks, vec![module.clone()], PhysLimit::WIDEST).unwrap();
-    assert_eq!(map.without(&[silent(2 * GIB, 3 * GIB)], &banks).unwrap_err(), MapError::NotRam { what: module });
+    assert_eq!(map.without(&[silent(2 * GIB, 3 * GIB)], &banks).unwrap_err(), MemoryMapError::NotRam { what: module });
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn what_is_loaded_or_a_guests_must_answer() {
 fn no_ram_at_all_is_an_error() {
     let banks = [bank(GIB, GIB)];
     let map = map(&banks, &[]);
-    assert_eq!(map.without(&[silent(GIB, 2 * GIB)], &banks).unwrap_err(), MapError::NoRam { banks: 1 });
+    assert_eq!(map.without(&[silent(GIB, 2 * GIB)], &banks).unwrap_err(), MemoryMapError::NoRam { banks: 1 });
 }
 
 proptest! {

@@ -4,7 +4,7 @@ mod other_library;
 
 use super::descriptor::Level;
 use super::model::Machine;
-use super::{Leaf, MapError, PageTable, worst_case_tables};
+use super::{Leaf, PageTable, PageTableError, worst_case_tables};
 use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::{Access, Attributes, MemoryType};
 use crate::testing;
@@ -74,14 +74,14 @@ fn leaves_are_as_large_as_the_addresses_allow() {
 fn ranges_that_make_no_sense_are_refused() {
     let (mut tables, _) = tables(PLENTY);
     let mut map = |at, to, bytes| tables.map(va(at), pa(to), bytes, Attributes::DATA).unwrap_err();
-    assert_eq!(map(0, 0, 0), MapError::Empty { va: va(0) });
-    assert_eq!(map(1, 0, 4096), MapError::NotWholePages { va: va(1), bytes: 4096 });
-    assert_eq!(map(0, 0, 4095), MapError::NotWholePages { va: va(0), bytes: 4095 });
+    assert_eq!(map(0, 0, 0), PageTableError::Empty { va: va(0) });
+    assert_eq!(map(1, 0, 4096), PageTableError::NotWholePages { va: va(1), bytes: 4096 });
+    assert_eq!(map(0, 0, 4095), PageTableError::NotWholePages { va: va(0), bytes: 4095 });
     for (at, bytes) in [(1 << 48, 4096), ((1 << 48) - 4096, 8192), (1 << 63, 1 << 63)] {
-        assert_eq!(map(at, 0, bytes), MapError::OutsideAddressSpace { va: va(at), bytes });
+        assert_eq!(map(at, 0, bytes), PageTableError::OutsideAddressSpace { va: va(at), bytes });
     }
     for (to, bytes) in [(1, 4096), ((1 << 48) - 4096, 8192), (u64::MAX - 4095, 4096)] {
-        assert_eq!(map(0, to, bytes), MapError::PhysicalRange { pa: pa(to), bytes });
+        assert_eq!(map(0, to, bytes), PageTableError::PhysicalRange { pa: pa(to), bytes });
     }
     assert_eq!(tables.translate(va(1 << 48)), None);
     assert_eq!(tables.translate(va(u64::MAX)), None);
@@ -95,12 +95,12 @@ fn a_mapping_over_a_mapping_is_refused_and_both_are_named() {
     let error = tables.map(va(GIB + 3 * MIB), pa(8 * GIB + MIB), 2 * MIB, Attributes::DATA).unwrap_err();
     assert_eq!(
         error,
-        MapError::AlreadyMapped { at: va(GIB + 3 * MIB), wanted: pa(8 * GIB + MIB), mapped: pa(7 * MIB) }
+        PageTableError::AlreadyMapped { at: va(GIB + 3 * MIB), wanted: pa(8 * GIB + MIB), mapped: pa(7 * MIB) }
     );
     let error = tables.map(va(0), pa(0), 2 * GIB, Attributes::DATA).unwrap_err();
     assert_eq!(
         error,
-        MapError::AlreadyMapped { at: va(GIB + 2 * MIB), wanted: pa(GIB + 2 * MIB), mapped: pa(6 * MIB) }
+        PageTableError::AlreadyMapped { at: va(GIB + 2 * MIB), wanted: pa(GIB + 2 * MIB), mapped: pa(6 * MIB) }
     );
     assert_eq!(all(&tables), before);
     machine.audit();
@@ -111,7 +111,7 @@ fn unmapping_what_is_not_mapped_changes_nothing() {
     let (mut tables, machine) = tables(PLENTY);
     tables.map(va(MIB), pa(MIB), MIB, Attributes::DATA).unwrap();
     let before = all(&tables);
-    let error = MapError::NotMapped { at: va(2 * MIB), va: va(MIB), bytes: 2 * MIB };
+    let error = PageTableError::NotMapped { at: va(2 * MIB), va: va(MIB), bytes: 2 * MIB };
     assert_eq!(tables.unmap(va(MIB), 2 * MIB), Err(error));
     assert_eq!(tables.protect(va(MIB), 2 * MIB, Attributes::CODE), Err(error));
     assert_eq!(all(&tables), before);
@@ -126,7 +126,7 @@ fn memory_does_not_change_its_type() {
     let before = all(&tables);
     assert_eq!(
         tables.protect(va(MIB), 2 * MIB, Attributes::CONSTANTS),
-        Err(MapError::MemoryType { at: va(2 * MIB), mapped: MemoryType::Device, wanted: MemoryType::Normal })
+        Err(PageTableError::MemoryType { at: va(2 * MIB), mapped: MemoryType::Device, wanted: MemoryType::Normal })
     );
     assert_eq!(all(&tables), before);
     machine.audit();
@@ -171,7 +171,7 @@ fn without_enough_tables_nothing_changes() {
         let taken = machine.taken();
         match tables.map(at, pa(8 * GIB - 3 * PAGE_SIZE), bytes, Attributes::DATA) {
             Ok(()) => break,
-            Err(error) => assert_eq!(error, MapError::NoTables { va: at, bytes }),
+            Err(error) => assert_eq!(error, PageTableError::NoTables { va: at, bytes }),
         }
         assert_eq!((all(&tables), machine.taken(), machine.set_available(0)), (before.clone(), taken, available));
         machine.audit();
@@ -183,7 +183,7 @@ fn without_enough_tables_nothing_changes() {
     for available in 0..super::SPLIT_TABLES {
         machine.set_available(available);
         let (at, bytes) = (va(5 * GIB - PAGE_SIZE), GIB + 2 * PAGE_SIZE);
-        assert_eq!(tables.unmap(at, bytes), Err(MapError::NoTables { va: at, bytes }));
+        assert_eq!(tables.unmap(at, bytes), Err(PageTableError::NoTables { va: at, bytes }));
         assert_eq!((all(&tables), machine.set_available(0)), (before.clone(), available));
     }
     machine.set_available(super::SPLIT_TABLES);
@@ -303,13 +303,13 @@ fn run(op: &Op, tables: &mut Tables, machine: &Machine, oracle: &mut Oracle) {
                     }
                     oracle.mapped += pages;
                 }
-                Err(MapError::AlreadyMapped { at, wanted, mapped }) => {
+                Err(PageTableError::AlreadyMapped { at, wanted, mapped }) => {
                     let first = oracle.slice(page, pages).iter().position(Option::is_some).unwrap() as u64;
                     let (frame, _) = oracle.pages[(page + first) as usize].unwrap();
                     assert_eq!(at, va(WINDOW + (page + first) * PAGE_SIZE));
                     assert_eq!((wanted, mapped), (pa(to + first * PAGE_SIZE), pa(frame * PAGE_SIZE)));
                 }
-                Err(error) => assert!(matches!(error, MapError::NoTables { .. }) && op.available < PLENTY),
+                Err(error) => assert!(matches!(error, PageTableError::NoTables { .. }) && op.available < PLENTY),
             }
         }
         Kind::Unmap => {
@@ -321,8 +321,8 @@ fn run(op: &Op, tables: &mut Tables, machine: &Machine, oracle: &mut Oracle) {
                     oracle.slice(page, pages).fill(None);
                     oracle.mapped -= pages;
                 }
-                Err(MapError::NoTables { .. }) => assert!(mapped && op.available < PLENTY),
-                Err(error) => assert!(!mapped && matches!(error, MapError::NotMapped { .. })),
+                Err(PageTableError::NoTables { .. }) => assert!(mapped && op.available < PLENTY),
+                Err(error) => assert!(!mapped && matches!(error, PageTableError::NotMapped { .. })),
             }
         }
         Kind::Protect => {
@@ -334,10 +334,10 @@ fn run(op: &Op, tables: &mut Tables, machine: &Machine, oracle: &mut Oracle) {
                     assert!(same);
                     range.iter_mut().flatten().for_each(|(_, attributes)| *attributes = op.attributes);
                 }
-                Err(MapError::NoTables { .. }) => assert!(same && op.available < PLENTY),
+                Err(PageTableError::NoTables { .. }) => assert!(same && op.available < PLENTY),
                 Err(error) => {
                     assert!(!same);
-                    assert!(matches!(error, MapError::NotMapped { .. } | MapError::MemoryType { .. }));
+                    assert!(matches!(error, PageTableError::NotMapped { .. } | PageTableError::MemoryType { .. }));
                 }
             }
         }

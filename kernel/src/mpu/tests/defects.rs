@@ -7,7 +7,7 @@ use crate::arch::region_trace::Cost;
 use crate::base::addr::{PAGE_SIZE, Span};
 use crate::base::attributes::{Access, Attributes, MemoryType};
 use crate::mpu::fake::Fake;
-use crate::mpu::{Records, RegionError, RegionTable};
+use crate::mpu::{HandleRecords, RegionError, RegionTable};
 use std::string::ToString;
 
 // F15: a lookup that finds an overlap is not an index.
@@ -170,7 +170,7 @@ fn a_handle_that_cannot_be_remembered_is_refused() {
         assert_eq!(error, RegionError::NoRecords { handles: room as usize });
     }
     assert_eq!(fake.access(pa(FREE)), None);
-    let old = table.move_to(Records::with_capacity(2 * room as usize));
+    let old = table.move_to(HandleRecords::with_capacity(2 * room as usize));
     drop(old);
     table.map(pages(0, 1), Attributes::DATA).unwrap();
     for page in 0..room {

@@ -9,7 +9,7 @@ use crate::arch::pmsa::RegionRegisters;
 use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, Span, VirtAddr};
 use crate::base::attributes::Attributes;
 use crate::heap::Heap;
-use crate::mpu::{Records, Region, RegionError, RegionTable};
+use crate::mpu::{HandleRecords, Region, RegionError, RegionTable};
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
 use core::ptr::NonNull;
@@ -261,7 +261,7 @@ impl<R: RegionRegisters> Vmap<R> {
     pub fn frames_wanted(&self, shortage: Shortage) -> RangeInclusive<u64> {
         match shortage {
             Shortage::Records => {
-                let bytes = Records::bytes(self.records_wanted()) as u64;
+                let bytes = HandleRecords::bytes(self.records_wanted()) as u64;
                 let frames = bytes.div_ceil(PAGE_SIZE).next_power_of_two();
                 frames..=frames
             }
@@ -279,7 +279,7 @@ impl<R: RegionRegisters> Vmap<R> {
                 let bytes = memory.end.get() - memory.start.get();
                 // SAFETY: the caller gives this memory away.
                 unsafe { heap.add(memory.start.get() as usize, bytes as usize) };
-                let records = Records::with_capacity(self.records_wanted());
+                let records = HandleRecords::with_capacity(self.records_wanted());
                 // The old ones go back to the heap when the lock is free again.
                 drop(self.with_table(|table| table.move_to(records)));
             }

@@ -24,7 +24,7 @@ const FIRST_ROOM: usize = 256;
 
 /// Where in the window an allocation should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum AddressPlacement {
     /// Anywhere.
     Anywhere,
     /// Congruent to this physical address modulo the largest leaf or contiguous run that is not larger than the
@@ -48,9 +48,9 @@ impl Used {
 /// Room to remember allocations in. It is made outside of whatever lock the [`VaSpace`] is in, because making it may take
 /// more memory than the heap has at that moment.
 #[derive(Debug)]
-pub struct Records(Vec<Used>);
+pub struct MappingRecords(Vec<Used>);
 
-impl Records {
+impl MappingRecords {
     /// Bytes that records for `count` allocations take.
     pub const fn bytes(count: usize) -> usize {
         count * size_of::<Used>()
@@ -80,7 +80,7 @@ impl VaSpace {
         Self { window: start..end, used: Vec::with_capacity(FIRST_ROOM), cursor: start }
     }
 
-    /// How many more allocations can be remembered before there must be more [`Records`].
+    /// How many more allocations can be remembered before there must be more [`MappingRecords`].
     #[inline]
     pub fn room(&self) -> usize {
         self.used.capacity() - self.used.len()
@@ -92,7 +92,7 @@ impl VaSpace {
     }
 
     /// Moves what is remembered to `records`, if they are more, and gives back the old ones.
-    pub fn move_to(&mut self, mut records: Records) -> Records {
+    pub fn move_to(&mut self, mut records: MappingRecords) -> MappingRecords {
         if records.0.capacity() > self.used.capacity() {
             records.0.append(&mut self.used);
             core::mem::swap(&mut records.0, &mut self.used);
@@ -116,14 +116,14 @@ impl VaSpace {
     ///
     /// [`SpaceError::Empty`] for no pages, [`SpaceError::NoRecords`] if there are too many allocations already, and
     /// [`SpaceError::Exhausted`] if there is no gap for them and their guard pages.
-    pub fn alloc(&mut self, pages: u64, placement: Placement) -> Result<VirtAddr, SpaceError> {
+    pub fn alloc(&mut self, pages: u64, placement: AddressPlacement) -> Result<VirtAddr, SpaceError> {
         if pages == 0 {
             return Err(SpaceError::Empty);
         }
         if self.room() == 0 {
             return Err(SpaceError::NoRecords { allocations: self.used.len() });
         }
-        if let Placement::Like(pa) = placement {
+        if let AddressPlacement::Like(pa) = placement {
             let phase = pa.get() >> PAGE_SHIFT;
             for modulus in LEAF_PAGES.into_iter().filter(|leaf| pages >= *leaf) {
                 if let Some(va) = self.take(pages, phase, modulus) {

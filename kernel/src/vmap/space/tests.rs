@@ -1,6 +1,6 @@
 //! The allocator against a bitmap, and its promises one by one.
 
-use super::{Placement, SpaceError, VaSpace};
+use super::{AddressPlacement, SpaceError, VaSpace};
 use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use std::vec::Vec;
@@ -20,35 +20,41 @@ fn space(pages: u64) -> VaSpace {
 #[test]
 fn the_window_ends_are_guarded() {
     let mut space = space(3);
-    assert_eq!(space.alloc(2, Placement::Anywhere), Err(SpaceError::Exhausted { wanted_pages: 2, largest_free: 1 }));
-    assert_eq!(space.alloc(1, Placement::Anywhere), Ok(va(1)));
-    assert_eq!(space.alloc(1, Placement::Anywhere), Err(SpaceError::Exhausted { wanted_pages: 1, largest_free: 0 }));
+    assert_eq!(
+        space.alloc(2, AddressPlacement::Anywhere),
+        Err(SpaceError::Exhausted { wanted_pages: 2, largest_free: 1 })
+    );
+    assert_eq!(space.alloc(1, AddressPlacement::Anywhere), Ok(va(1)));
+    assert_eq!(
+        space.alloc(1, AddressPlacement::Anywhere),
+        Err(SpaceError::Exhausted { wanted_pages: 1, largest_free: 0 })
+    );
 }
 
 #[test]
 fn a_window_of_part_pages_counts_whole_ones() {
     let mut space = VaSpace::new(VirtAddr::new(BASE + 1)..VirtAddr::new(BASE + 4 * PAGE_SIZE - 1));
     assert_eq!(space.largest_free(), 0);
-    assert!(matches!(space.alloc(1, Placement::Anywhere), Err(SpaceError::Exhausted { .. })));
+    assert!(matches!(space.alloc(1, AddressPlacement::Anywhere), Err(SpaceError::Exhausted { .. })));
     let mut none = VaSpace::new(VirtAddr::new(BASE)..VirtAddr::new(0));
-    assert!(matches!(none.alloc(1, Placement::Anywhere), Err(SpaceError::Exhausted { .. })));
+    assert!(matches!(none.alloc(1, AddressPlacement::Anywhere), Err(SpaceError::Exhausted { .. })));
 }
 
 #[test]
 fn the_top_of_the_address_space_does_not_overflow() {
     let mut space = VaSpace::new(VirtAddr::new(u64::MAX - 8 * PAGE_SIZE)..VirtAddr::new(u64::MAX));
     for wanted in [u64::MAX, u64::MAX >> 12, 1 << 52] {
-        assert!(matches!(space.alloc(wanted, Placement::Anywhere), Err(SpaceError::Exhausted { .. })));
-        let like = Placement::Like(PhysAddr::new(GIB - PAGE_SIZE));
+        assert!(matches!(space.alloc(wanted, AddressPlacement::Anywhere), Err(SpaceError::Exhausted { .. })));
+        let like = AddressPlacement::Like(PhysAddr::new(GIB - PAGE_SIZE));
         assert!(matches!(space.alloc(wanted, like), Err(SpaceError::Exhausted { .. })));
     }
-    assert!(space.alloc(5, Placement::Anywhere).is_ok());
+    assert!(space.alloc(5, AddressPlacement::Anywhere).is_ok());
 }
 
 #[test]
 fn only_the_start_releases_and_only_once() {
     let mut space = space(64);
-    let start = space.alloc(4, Placement::Anywhere).unwrap();
+    let start = space.alloc(4, AddressPlacement::Anywhere).unwrap();
     let inside = VirtAddr::new(start.get() + PAGE_SIZE);
     let odd = VirtAddr::new(start.get() + 1);
     let after = VirtAddr::new(start.get() + 4 * PAGE_SIZE);
@@ -62,7 +68,7 @@ fn only_the_start_releases_and_only_once() {
     assert_eq!(space.size(start), Some(4));
     assert_eq!(space.release(start), Ok(4));
     assert_eq!(space.release(start), Err(SpaceError::NotAllocated { va: start }));
-    assert_eq!(space.alloc(0, Placement::Anywhere), Err(SpaceError::Empty));
+    assert_eq!(space.alloc(0, AddressPlacement::Anywhere), Err(SpaceError::Empty));
 }
 
 #[test]
@@ -70,7 +76,7 @@ fn addresses_are_reused_only_after_the_window_has_been_gone_through() {
     let mut space = space(10);
     let mut seen = Vec::new();
     for _ in 0..4 {
-        let start = space.alloc(3, Placement::Anywhere).unwrap();
+        let start = space.alloc(3, AddressPlacement::Anywhere).unwrap();
         seen.push(start);
         space.release(start).unwrap();
     }
@@ -81,8 +87,8 @@ fn addresses_are_reused_only_after_the_window_has_been_gone_through() {
 fn large_requests_are_congruent_to_their_memory() {
     let phase_of = |pages: u64, pa: u64, modulus: u64| {
         let mut space = VaSpace::new(VirtAddr::new(BASE)..VirtAddr::new(BASE + 8 * GIB));
-        space.alloc(3, Placement::Anywhere).unwrap();
-        let start = space.alloc(pages, Placement::Like(PhysAddr::new(pa))).unwrap();
+        space.alloc(3, AddressPlacement::Anywhere).unwrap();
+        let start = space.alloc(pages, AddressPlacement::Like(PhysAddr::new(pa))).unwrap();
         assert_eq!(start.get() % modulus, pa % modulus, "{pages} pages at {pa:#x}");
     };
     phase_of(GIB / PAGE_SIZE, 0x9_4000_0000, GIB);
@@ -96,20 +102,20 @@ fn large_requests_are_congruent_to_their_memory() {
 fn a_window_too_narrow_for_blocks_falls_back_to_runs_and_pages() {
     // 514 pages from an address of phase 1 hold 512 pages with guards only at phase 2.
     let mut space = VaSpace::new(VirtAddr::new(BASE + PAGE_SIZE)..VirtAddr::new(BASE + 515 * PAGE_SIZE));
-    let start = space.alloc(512, Placement::Like(PhysAddr::new(2 * MIB))).unwrap();
+    let start = space.alloc(512, AddressPlacement::Like(PhysAddr::new(2 * MIB))).unwrap();
     assert_eq!(start, va(2));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Alloc(u64, Placement),
+    Alloc(u64, AddressPlacement),
     Release(usize, u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let placement = prop_oneof![
-        Just(Placement::Anywhere),
-        (0u64..64).prop_map(|page| Placement::Like(PhysAddr::new(page * PAGE_SIZE))),
+        Just(AddressPlacement::Anywhere),
+        (0u64..64).prop_map(|page| AddressPlacement::Like(PhysAddr::new(page * PAGE_SIZE))),
     ];
     let step = prop_oneof![
         3 => (0u64..40, placement).prop_map(|(pages, placement)| Step::Alloc(pages, placement)),
@@ -135,11 +141,11 @@ impl Bitmap {
         (from..Self::PAGES).find(|start| congruent(*start) && self.free(*start, pages))
     }
 
-    fn alloc(&mut self, pages: u64, placement: Placement) -> Option<u64> {
+    fn alloc(&mut self, pages: u64, placement: AddressPlacement) -> Option<u64> {
         let base = BASE / PAGE_SIZE;
         let modulus_16 = |start: u64| match placement {
-            Placement::Like(pa) => (base + start) % 16 == pa.get() / PAGE_SIZE % 16,
-            Placement::Anywhere => true,
+            AddressPlacement::Like(pa) => (base + start) % 16 == pa.get() / PAGE_SIZE % 16,
+            AddressPlacement::Anywhere => true,
         };
         let aligned = |map: &Self, from| {
             if pages >= 16 { map.first(from, pages, modulus_16) } else { None }

@@ -30,7 +30,7 @@ enum Unit {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum EscapeState {
     Text,
     /// After ESC, and bytes between it and the last one.
     Escape,
@@ -56,7 +56,7 @@ enum State {
 /// A recogniser of sequences.
 #[derive(Debug)]
 pub struct Escapes {
-    state: State,
+    state: EscapeState,
     /// A character in UTF-8 whose end has not come: its first byte, and the bytes that follow.
     partial: Option<(u8, u8)>,
     /// When the last byte came.
@@ -72,17 +72,17 @@ impl Default for Escapes {
 impl Escapes {
     /// Expects text.
     pub const fn new() -> Self {
-        Self { state: State::Text, partial: None, last: 0 }
+        Self { state: EscapeState::Text, partial: None, last: 0 }
     }
 
     /// Takes a byte that arrives at the time `now`, in nanoseconds, and returns it if it is ASCII and in no sequence.
     pub fn text(&mut self, byte: u8, now: u64) -> Option<u8> {
         if now.saturating_sub(self.last) > SILENCE {
-            (self.state, self.partial) = (State::Text, None);
+            (self.state, self.partial) = (EscapeState::Text, None);
         }
         self.last = now;
         match self.unit(byte)? {
-            Unit::Ascii(byte) if self.state == State::Text && byte != ESC => Some(byte),
+            Unit::Ascii(byte) if self.state == EscapeState::Text && byte != ESC => Some(byte),
             unit => {
                 self.state = self.next(unit);
                 None
@@ -112,76 +112,78 @@ impl Escapes {
         None
     }
 
-    fn next(&self, unit: Unit) -> State {
+    fn next(&self, unit: Unit) -> EscapeState {
         match self.state {
-            State::Paste(seen) => paste(seen, unit),
-            State::String { bell, is_escaped } => string(bell, is_escaped, unit),
-            State::Skip(count) => skip(count),
+            EscapeState::Paste(seen) => paste(seen, unit),
+            EscapeState::String { bell, is_escaped } => string(bell, is_escaped, unit),
+            EscapeState::Skip(count) => skip(count),
             state => match (state, unit) {
-                (_, Unit::Ascii(ESC)) => State::Escape,
+                (_, Unit::Ascii(ESC)) => EscapeState::Escape,
                 (_, Unit::Control(control)) => begun(control - 0x40),
-                (State::Escape, Unit::Ascii(b' '..=b'/')) => State::Escape,
-                (State::Escape, Unit::Ascii(byte)) => begun(byte),
-                (State::Sequence { is_first, parameter }, Unit::Ascii(byte)) => sequence(is_first, parameter, byte),
-                (State::Single, Unit::Ascii(b'0'..=b'9')) => State::Single,
-                _ => State::Text,
+                (EscapeState::Escape, Unit::Ascii(b' '..=b'/')) => EscapeState::Escape,
+                (EscapeState::Escape, Unit::Ascii(byte)) => begun(byte),
+                (EscapeState::Sequence { is_first, parameter }, Unit::Ascii(byte)) => {
+                    sequence(is_first, parameter, byte)
+                }
+                (EscapeState::Single, Unit::Ascii(b'0'..=b'9')) => EscapeState::Single,
+                _ => EscapeState::Text,
             },
         }
     }
 }
 
 /// After ESC and this byte, or the 8-bit control that means the same.
-const fn begun(byte: u8) -> State {
+const fn begun(byte: u8) -> EscapeState {
     match byte {
-        b'[' => State::Sequence { is_first: true, parameter: 0 },
-        b'N' | b'O' => State::Single,
-        b']' => State::String { bell: true, is_escaped: false },
-        b'P' | b'X' | b'^' | b'_' => State::String { bell: false, is_escaped: false },
-        _ => State::Text,
+        b'[' => EscapeState::Sequence { is_first: true, parameter: 0 },
+        b'N' | b'O' => EscapeState::Single,
+        b']' => EscapeState::String { bell: true, is_escaped: false },
+        b'P' | b'X' | b'^' | b'_' => EscapeState::String { bell: false, is_escaped: false },
+        _ => EscapeState::Text,
     }
 }
 
 /// In a control sequence that goes on with this byte.
-const fn sequence(is_first: bool, parameter: u32, byte: u8) -> State {
+const fn sequence(is_first: bool, parameter: u32, byte: u8) -> EscapeState {
     match byte {
         b'0'..=b'9' => {
             let parameter = parameter.saturating_mul(10).saturating_add((byte - b'0') as u32);
-            State::Sequence { is_first: false, parameter }
+            EscapeState::Sequence { is_first: false, parameter }
         }
-        b' '..=b'?' => State::Sequence { is_first: false, parameter },
-        b'~' if parameter == PASTE => State::Paste(0),
+        b' '..=b'?' => EscapeState::Sequence { is_first: false, parameter },
+        b'~' if parameter == PASTE => EscapeState::Paste(0),
         // Function keys of Linux, and reports of the mouse in the forms of X10 and xterm's highlighting.
-        b'[' if is_first => State::Skip(1),
-        b't' if is_first => State::Skip(2),
-        b'M' if is_first => State::Skip(3),
-        b'T' if is_first => State::Skip(6),
-        _ => State::Text,
+        b'[' if is_first => EscapeState::Skip(1),
+        b't' if is_first => EscapeState::Skip(2),
+        b'M' if is_first => EscapeState::Skip(3),
+        b'T' if is_first => EscapeState::Skip(6),
+        _ => EscapeState::Text,
     }
 }
 
-const fn skip(count: u8) -> State {
-    if count > 1 { State::Skip(count - 1) } else { State::Text }
+const fn skip(count: u8) -> EscapeState {
+    if count > 1 { EscapeState::Skip(count - 1) } else { EscapeState::Text }
 }
 
 /// In a string. A control does not end it, nor does ESC if no `\` follows: a terminal may send back what it was asked.
-const fn string(bell: bool, is_escaped: bool, unit: Unit) -> State {
+const fn string(bell: bool, is_escaped: bool, unit: Unit) -> EscapeState {
     match unit {
-        Unit::Control(0x9c) => State::Text,
-        Unit::Ascii(b'\\') if is_escaped => State::Text,
-        Unit::Ascii(BEL) if bell => State::Text,
-        _ => State::String { bell, is_escaped: matches!(unit, Unit::Ascii(ESC)) },
+        Unit::Control(0x9c) => EscapeState::Text,
+        Unit::Ascii(b'\\') if is_escaped => EscapeState::Text,
+        Unit::Ascii(BEL) if bell => EscapeState::Text,
+        _ => EscapeState::String { bell, is_escaped: matches!(unit, Unit::Ascii(ESC)) },
     }
 }
 
 /// In pasted text.
-fn paste(seen: usize, unit: Unit) -> State {
+fn paste(seen: usize, unit: Unit) -> EscapeState {
     let seen = match unit {
         Unit::Ascii(byte) if PASTE_END.get(seen) == Some(&byte) => seen + 1,
         Unit::Control(0x9b) => 2,
         Unit::Ascii(ESC) => 1,
         _ => 0,
     };
-    if seen == PASTE_END.len() { State::Text } else { State::Paste(seen) }
+    if seen == PASTE_END.len() { EscapeState::Text } else { EscapeState::Paste(seen) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 mod devices;
 
-use super::{Access, Dcc, Flavour, Full, Keyboard, Mmio, Model, Order, Registers, Uart, Width, driver, early};
+use super::{
+    Dcc, Flavour, Keyboard, Mmio, Order, RegisterAccess, RegisterWidth, Registers, TransmitterFull, UartDriver,
+    UartModel, driver, early,
+};
 use devices::{Arrived, Device, Fake, Kind};
 use lacuna_board::EarlyUart;
 use std::boxed::Box;
@@ -12,25 +15,25 @@ use std::vec;
 use std::vec::Vec;
 
 /// Every kind of device with the model that drives it.
-const ALL: [(Kind, Option<Model>); 11] = [
-    (Kind::Pl011, Some(Model::Pl011)),
-    (Kind::Ns16550, Some(Model::Ns16550(Flavour::Plain))),
-    (Kind::DesignWare, Some(Model::Ns16550(Flavour::DesignWare))),
-    (Kind::Tegra, Some(Model::Ns16550(Flavour::Tegra))),
-    (Kind::Mini, Some(Model::Ns16550(Flavour::Mini))),
-    (Kind::Cadence, Some(Model::Cadence)),
-    (Kind::Imx, Some(Model::Imx)),
-    (Kind::Lpuart8, Some(Model::Lpuart8)),
-    (Kind::Lpuart32, Some(Model::Lpuart32)),
-    (Kind::Meson, Some(Model::Meson)),
+const ALL: [(Kind, Option<UartModel>); 11] = [
+    (Kind::Pl011, Some(UartModel::Pl011)),
+    (Kind::Ns16550, Some(UartModel::Ns16550(Flavour::Plain))),
+    (Kind::DesignWare, Some(UartModel::Ns16550(Flavour::DesignWare))),
+    (Kind::Tegra, Some(UartModel::Ns16550(Flavour::Tegra))),
+    (Kind::Mini, Some(UartModel::Ns16550(Flavour::Mini))),
+    (Kind::Cadence, Some(UartModel::Cadence)),
+    (Kind::Imx, Some(UartModel::Imx)),
+    (Kind::Lpuart8, Some(UartModel::Lpuart8)),
+    (Kind::Lpuart32, Some(UartModel::Lpuart32)),
+    (Kind::Meson, Some(UartModel::Meson)),
     (Kind::Dcc, None),
 ];
 
 /// A device of that kind as reset leaves it, and its driver, not started yet.
-fn made(kind: Kind, model: Option<Model>) -> (Arc<Fake>, Box<dyn Uart>) {
+fn made(kind: Kind, model: Option<UartModel>) -> (Arc<Fake>, Box<dyn UartDriver>) {
     let fake = Arc::new(Fake::new(kind));
     let registers = Arc::clone(&fake);
-    let uart: Box<dyn Uart> = match model {
+    let uart: Box<dyn UartDriver> = match model {
         Some(model) => driver(model, registers),
         None => Box::new(Dcc(registers)),
     };
@@ -38,7 +41,7 @@ fn made(kind: Kind, model: Option<Model>) -> (Arc<Fake>, Box<dyn Uart>) {
 }
 
 /// The same, started.
-fn started(kind: Kind, model: Option<Model>) -> (Arc<Fake>, Box<dyn Uart>) {
+fn started(kind: Kind, model: Option<UartModel>) -> (Arc<Fake>, Box<dyn UartDriver>) {
     let (fake, uart) = made(kind, model);
     uart.start();
     fake.with(Device::transmit_all);
@@ -56,7 +59,7 @@ impl Registers for Arc<Fake> {
     }
 }
 
-fn received(uart: &dyn Uart) -> Vec<u8> {
+fn received(uart: &dyn UartDriver) -> Vec<u8> {
     std::iter::from_fn(|| uart.receive()).collect()
 }
 
@@ -66,7 +69,7 @@ fn bytes_are_sent_in_order_and_a_full_transmitter_loses_none() {
         let (fake, uart) = started(kind, model);
         let mut refused = 0;
         for byte in 0..=255 {
-            while uart.send(byte) == Err(Full) {
+            while uart.send(byte) == Err(TransmitterFull) {
                 refused += 1;
                 fake.with(Device::transmit_one);
             }
@@ -82,8 +85,8 @@ fn bytes_are_sent_in_order_and_a_full_transmitter_loses_none() {
 fn a_transmitter_that_never_has_room_is_said_to_be_full() {
     for (kind, model) in ALL {
         let (_, uart) = started(kind, model);
-        assert!((0..1000).any(|_| uart.send(b'x') == Err(Full)), "{kind:?}");
-        assert_eq!(uart.send(b'x'), Err(Full), "{kind:?}");
+        assert!((0..1000).any(|_| uart.send(b'x') == Err(TransmitterFull)), "{kind:?}");
+        assert_eq!(uart.send(b'x'), Err(TransmitterFull), "{kind:?}");
     }
 }
 
@@ -202,7 +205,7 @@ fn only_receive_interrupts_are_enabled_whatever_firmware_left() {
 /// A DesignWare says of an empty FIFO that bytes have waited in it, and interrupts until the FIFO is read all the same.
 #[test]
 fn a_timeout_of_an_empty_fifo_is_acknowledged() {
-    let (fake, uart) = started(Kind::DesignWare, Some(Model::Ns16550(Flavour::DesignWare)));
+    let (fake, uart) = started(Kind::DesignWare, Some(UartModel::Ns16550(Flavour::DesignWare)));
     uart.listen(Keyboard::Heard);
     fake.with(|device| device.false_timeout());
     assert!(fake.with(|device| device.interrupts()));
@@ -213,7 +216,7 @@ fn a_timeout_of_an_empty_fifo_is_acknowledged() {
 /// A DesignWare interrupts when its line control was written while it sent, whatever is enabled.
 #[test]
 fn busy_detection_is_acknowledged() {
-    let (fake, uart) = started(Kind::DesignWare, Some(Model::Ns16550(Flavour::DesignWare)));
+    let (fake, uart) = started(Kind::DesignWare, Some(UartModel::Ns16550(Flavour::DesignWare)));
     fake.with(|device| device.detect_busy());
     assert!(fake.with(|device| device.interrupts()));
     assert_eq!(uart.receive(), None);
@@ -238,21 +241,26 @@ fn baud_rate_and_line_stay_as_firmware_set_them() {
 #[test]
 fn early_bytes_are_sent_in_order_and_a_full_transmitter_loses_none() {
     for (kind, model, early, shift) in [
-        (Kind::Pl011, Model::Pl011, EarlyUart::pl011(0), 0),
-        (Kind::Ns16550, Model::Ns16550(Flavour::Plain), EarlyUart::ns16550(0, 0, lacuna_board::Width::Byte), 0),
-        (Kind::DesignWare, Model::Ns16550(Flavour::DesignWare), EarlyUart::ns16550(0, 2, lacuna_board::Width::Word), 2),
-        (Kind::Mini, Model::Ns16550(Flavour::Mini), EarlyUart::ns16550(0x40, 2, lacuna_board::Width::Word), 2),
-        (Kind::Cadence, Model::Cadence, EarlyUart::cadence(0), 0),
-        (Kind::Imx, Model::Imx, EarlyUart::imx(0x1000), 0),
-        (Kind::Lpuart32, Model::Lpuart32, EarlyUart::lpuart(0), 0),
-        (Kind::Meson, Model::Meson, EarlyUart::meson(0x3000), 0),
+        (Kind::Pl011, UartModel::Pl011, EarlyUart::pl011(0), 0),
+        (Kind::Ns16550, UartModel::Ns16550(Flavour::Plain), EarlyUart::ns16550(0, 0, lacuna_board::Width::Byte), 0),
+        (
+            Kind::DesignWare,
+            UartModel::Ns16550(Flavour::DesignWare),
+            EarlyUart::ns16550(0, 2, lacuna_board::Width::Word),
+            2,
+        ),
+        (Kind::Mini, UartModel::Ns16550(Flavour::Mini), EarlyUart::ns16550(0x40, 2, lacuna_board::Width::Word), 2),
+        (Kind::Cadence, UartModel::Cadence, EarlyUart::cadence(0), 0),
+        (Kind::Imx, UartModel::Imx, EarlyUart::imx(0x1000), 0),
+        (Kind::Lpuart32, UartModel::Lpuart32, EarlyUart::lpuart(0), 0),
+        (Kind::Meson, UartModel::Meson, EarlyUart::meson(0x3000), 0),
     ] {
         // Firmware has started it.
         let (fake, _) = started(kind, Some(model));
         let base = if kind == Kind::Mini { 0x40 } else { 0 };
         let page = Page { fake: Arc::clone(&fake), base, shift };
         for byte in 0..=255 {
-            while early::send(&early, &page, byte) == Err(Full) {
+            while early::send(&early, &page, byte) == Err(TransmitterFull) {
                 fake.with(Device::transmit_one);
             }
         }
@@ -283,15 +291,15 @@ impl Registers for Page {
 #[test]
 fn an_access_touches_the_bytes_of_its_register_in_their_order() {
     for (width, order, shift, bytes) in [
-        (Width::Byte, Order::Little, 0, &[0x44][..]),
-        (Width::Byte, Order::Big, 2, &[0x44]),
-        (Width::Half, Order::Little, 1, &[0x44, 0x33]),
-        (Width::Half, Order::Big, 2, &[0x33, 0x44]),
-        (Width::Word, Order::Little, 2, &[0x44, 0x33, 0x22, 0x11]),
-        (Width::Word, Order::Big, 3, &[0x11, 0x22, 0x33, 0x44]),
+        (RegisterWidth::Byte, Order::Little, 0, &[0x44][..]),
+        (RegisterWidth::Byte, Order::Big, 2, &[0x44]),
+        (RegisterWidth::Half, Order::Little, 1, &[0x44, 0x33]),
+        (RegisterWidth::Half, Order::Big, 2, &[0x33, 0x44]),
+        (RegisterWidth::Word, Order::Little, 2, &[0x44, 0x33, 0x22, 0x11]),
+        (RegisterWidth::Word, Order::Big, 3, &[0x11, 0x22, 0x33, 0x44]),
     ] {
         let mut memory = [0xaaaa_aaaa_aaaa_aaaa_u64; 16];
-        let access = Access { width, order, offset: 0x10, shift };
+        let access = RegisterAccess { width, order, offset: 0x10, shift };
         // SAFETY: the registers that are used lie in `memory`, which nothing else uses meanwhile.
         let registers = unsafe { Mmio::new(NonNull::from(&mut memory).cast(), access) };
         registers.write(3, 0x1122_3344);

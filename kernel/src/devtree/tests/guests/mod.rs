@@ -4,7 +4,7 @@ mod meaning;
 
 use super::*;
 use crate::base::addr::{PhysAddr, Span};
-use crate::devtree::{Backing, Blob, FactsError, Guest, GuestUart, Module, Placement, Unmapped, Warning};
+use crate::devtree::{Backing, Blob, FactsError, Guest, GuestAddresses, GuestUart, Module, TreeWarning, Unmapped};
 use std::string::ToString;
 use std::{format, vec};
 
@@ -41,7 +41,7 @@ fn read(children: &[Node]) -> Result<(Vec<Guest>, Vec<String>), FactsError> {
     let blob = root().with(memory()).with(chosen).blob();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts()?;
-    let warnings = facts.warnings.iter().filter(|warning| **warning != Warning::NoStdout);
+    let warnings = facts.warnings.iter().filter(|warning| **warning != TreeWarning::NoStdout);
     Ok((facts.guests, warnings.map(ToString::to_string).collect()))
 }
 
@@ -89,7 +89,7 @@ fn a_guest_is_read_with_all_that_it_can_have() {
         spis: Some(64),
         backing: Backing::Static {
             ranges: vec![span(0x8_0000_0000, 8 << 20), span(0x9_0000_0000, 4 << 20)],
-            placement: Placement::Direct,
+            placement: GuestAddresses::Direct,
         },
         unmapped: Unmapped::ReadAsOnes,
         kernel: part("kernel@50000000", 0x5000_0000, Some("console=ttyAMA0")),
@@ -167,7 +167,7 @@ fn static_memory_is_whole_pages_and_as_much_as_memory_says() {
     let with = |cells: &[u32]| guest("domU1").cells("xen,static-mem", cells);
     let half = [0, 0x7000_0000, 0, 0x800_0000, 0, 0x6000_0000, 0, 0x800_0000];
     let ranges = vec![span(0x7000_0000, 128 << 20), span(0x6000_0000, 128 << 20)];
-    assert_eq!(one(with(&half)).backing, Backing::Static { ranges, placement: Placement::Usual });
+    assert_eq!(one(with(&half)).backing, Backing::Static { ranges, placement: GuestAddresses::Usual });
 
     assert_eq!(refusal(with(&[0, 0x7000_0000, 0, 0xfff_f000])), TOO_LITTLE);
     assert_eq!(refusal(with(&[])), "xen,static-mem of /chosen/domU1 is 0x0 bytes, its memory 0x10000000");

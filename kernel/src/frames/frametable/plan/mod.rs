@@ -11,8 +11,8 @@
 //! Pure: nothing here touches memory. Relies on a [`PdxMap`] made for the same banks, and says so if it is not.
 
 use crate::base::addr::{Bytes, Mfn, PAGE_SIZE, Pdx};
-use crate::frames::boot_alloc::Placement;
-use crate::pdx::{GroupSize, Groups, PdxMap, Refusal};
+use crate::frames::boot_alloc::FramePlacement;
+use crate::pdx::{GroupSize, Groups, PdxMap, PdxRefusal};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -38,14 +38,14 @@ pub enum Form {
 
 /// Sizes that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct FrametableShape {
     /// Bytes of metadata for a frame, at most a page.
     pub entry_bytes: u64,
     /// Page indexes in a group, the unit in which the table has holes.
     pub group: GroupSize,
 }
 
-impl Default for Shape {
+impl Default for FrametableShape {
     /// The shape of the image's own table: 8 bytes for a frame, so 2 MiB for a group of 1 GiB.
     fn default() -> Self {
         Self { entry_bytes: 8, group: GroupSize::GIB }
@@ -55,13 +55,13 @@ impl Default for Shape {
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlanError {
+pub enum FrametablePlanError {
     /// There is no RAM, or the map of page indexes was made for other banks.
     #[error(transparent)]
-    Pdx(#[from] Refusal),
+    Pdx(#[from] PdxRefusal),
     /// Chunks of this shape could share a page.
     #[error("frametable entries of {entry_bytes} bytes for groups of {group_pages} frames do not fill whole pages")]
-    Shape {
+    FrametableShape {
         /// Bytes of an entry.
         entry_bytes: u64,
         /// Page indexes in a group.
@@ -100,38 +100,43 @@ impl Chunk {
     /// Where the chunk's memory should lie, best first. The last one asks for no more than a page boundary.
     ///
     /// The better ones let it be mapped with fewer translations; none is needed for it to be mapped at all.
-    pub fn placements(&self) -> impl Iterator<Item = Placement> + use<> {
+    pub fn placements(&self) -> impl Iterator<Item = FramePlacement> + use<> {
         let Self { offset, bytes, .. } = *self;
         [CONTIGUOUS_BYTES, BLOCK_BYTES, PAGE_SIZE]
             .into_iter()
             .filter(move |&modulus| bytes >= modulus)
-            .map(move |modulus| Placement::congruent(offset, modulus))
+            .map(move |modulus| FramePlacement::congruent(offset, modulus))
     }
 }
 
 /// The parts of a frametable.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct FrametablePlan {
     groups: Groups,
-    shape: Shape,
+    shape: FrametableShape,
     chunks: Vec<Chunk>,
 }
 
-impl Plan {
+impl FrametablePlan {
     /// Plans a table for `banks`, numbered by `pdx`, in a window of `window_bytes` that starts at a multiple of
     /// [`WINDOW_ALIGN`].
-    pub fn new(banks: &[Range<Mfn>], pdx: &PdxMap, window_bytes: u64, shape: Shape) -> Result<Self, PlanError> {
-        let Shape { entry_bytes, group } = shape;
+    pub fn new(
+        banks: &[Range<Mfn>],
+        pdx: &PdxMap,
+        window_bytes: u64,
+        shape: FrametableShape,
+    ) -> Result<Self, FrametablePlanError> {
+        let FrametableShape { entry_bytes, group } = shape;
         // At most 2^12 bytes for each of at most 2^40 entries: no product below can overflow.
         if !(1..=PAGE_SIZE).contains(&entry_bytes) || !(group.pages() * entry_bytes).is_multiple_of(PAGE_SIZE) {
-            return Err(PlanError::Shape { entry_bytes, group_pages: group.pages() });
+            return Err(FrametablePlanError::FrametableShape { entry_bytes, group_pages: group.pages() });
         }
         let groups = Groups::new(banks, pdx, group)?;
         let mut plan = Self { groups, shape, chunks: Vec::new() };
         let need = plan.contiguous_bytes();
         if need > window_bytes {
             let (base, max) = (plan.groups.base().get(), plan.groups.max_pdx().get());
-            return Err(PlanError::WindowTooSmall { base, max, need, have: window_bytes });
+            return Err(FrametablePlanError::WindowTooSmall { base, max, need, have: window_bytes });
         }
         plan.chunks = plan.groups.runs().map(|run| plan.chunk(run)).collect();
         Ok(plan)
@@ -168,7 +173,7 @@ impl Plan {
     }
 
     /// The sizes that the plan was made for.
-    pub const fn shape(&self) -> Shape {
+    pub const fn shape(&self) -> FrametableShape {
         self.shape
     }
 

@@ -1,11 +1,11 @@
 //! The sizes known for published layouts, named defects, and random banks against a walk over every page.
 
-use super::{BLOCK_BYTES, CONTIGUOUS_BYTES, Chunk, Plan, PlanError, Shape};
+use super::{BLOCK_BYTES, CONTIGUOUS_BYTES, Chunk, FrametablePlan, FrametablePlanError, FrametableShape};
 use crate::base::addr::{Mfn, PAGE_SIZE, Pdx};
-use crate::frames::boot_alloc::Placement;
+use crate::frames::boot_alloc::FramePlacement;
 use crate::pdx::layouts::{self, L2, L3, L4, L6, T8};
 use crate::pdx::tests::{any_banks, frames, interesting, maps, mfn, needs_entry};
-use crate::pdx::{GROUP_PAGES, GroupSize, PdxMap, Refusal};
+use crate::pdx::{GROUP_PAGES, GroupSize, PdxMap, PdxRefusal};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use std::ops::Range;
 use std::string::ToString;
@@ -17,10 +17,10 @@ const MIB: u64 = 1 << 20;
 const WINDOW: u64 = 1 << 40;
 
 /// Sizes of Xen on arm64.
-const XEN: Shape = Shape { entry_bytes: 56, group: GroupSize::GIB };
+const XEN: FrametableShape = FrametableShape { entry_bytes: 56, group: GroupSize::GIB };
 
-fn plan(banks: &[Range<Mfn>], map: &PdxMap) -> Plan {
-    Plan::new(banks, map, WINDOW, Shape::default()).unwrap()
+fn plan(banks: &[Range<Mfn>], map: &PdxMap) -> FrametablePlan {
+    FrametablePlan::new(banks, map, WINDOW, FrametableShape::default()).unwrap()
 }
 
 fn groups(range: Range<u64>) -> Range<Mfn> {
@@ -28,20 +28,20 @@ fn groups(range: Range<u64>) -> Range<Mfn> {
 }
 
 /// The entry slot of a frame: its bytes, counted from the window's start.
-fn slot(plan: &Plan, pdx: Pdx) -> Range<u64> {
+fn slot(plan: &FrametablePlan, pdx: Pdx) -> Range<u64> {
     let start = (pdx.get() - plan.groups().base().get()) * plan.shape().entry_bytes;
     start..start + plan.shape().entry_bytes
 }
 
 /// The chunks that hold any byte of `bytes`, with how many bytes they share.
-fn chunks_of(plan: &Plan, bytes: &Range<u64>) -> Vec<u64> {
+fn chunks_of(plan: &FrametablePlan, bytes: &Range<u64>) -> Vec<u64> {
     let shared =
         |chunk: &Chunk| bytes.end.min(chunk.offset + chunk.bytes).saturating_sub(bytes.start.max(chunk.offset));
     plan.chunks().iter().map(shared).filter(|&bytes| bytes > 0).collect()
 }
 
 /// What every plan promises, whatever it was made from.
-fn check_invariants(plan: &Plan) {
+fn check_invariants(plan: &FrametablePlan) {
     let mut end = 0;
     let mut entries = 0;
     for chunk in plan.chunks() {
@@ -62,8 +62,8 @@ fn check_invariants(plan: &Plan) {
 }
 
 /// A row: banks, the map, chunk sizes in KiB, and the contiguous size in KiB.
-fn check_sizes(banks: &[Range<Mfn>], map: &PdxMap, shape: Shape, chunks: &[u64], contiguous: u64) {
-    let plan = Plan::new(banks, map, 1 << 40, shape).unwrap();
+fn check_sizes(banks: &[Range<Mfn>], map: &PdxMap, shape: FrametableShape, chunks: &[u64], contiguous: u64) {
+    let plan = FrametablePlan::new(banks, map, 1 << 40, shape).unwrap();
     let sizes: Vec<_> = plan.chunks().iter().map(|chunk| chunk.bytes >> 10).collect();
     assert_eq!((&*sizes, plan.contiguous_bytes() >> 10), (chunks, contiguous), "{}", map.kind());
     assert_eq!(plan.frametable_bytes() >> 10, chunks.iter().sum::<u64>());
@@ -91,7 +91,7 @@ fn with_entries_of_56_bytes_sizes_are_those_published_for_xen() {
     check_sizes(L6.banks, &PdxMap::none(), XEN, &[1792], 1792);
     // Published as "98 GiB": 7170 groups of 14 MiB. Xen's window of 32 GiB refuses it.
     check(&T8, &none, &[28; 5], 7170 * 14);
-    let refused = Plan::new(T8.banks, &PdxMap::none(), 32 << 30, XEN).unwrap_err();
+    let refused = FrametablePlan::new(T8.banks, &PdxMap::none(), 32 << 30, XEN).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "frametable for page indexes [0x0, 0x70080000) spans 98.0 GiB, its window only 32.0 GiB"
@@ -132,7 +132,7 @@ fn f3_memory_is_asked_for_in_phase_with_the_address() {
     let chunk = &plan.chunks()[1];
     assert_eq!((chunk.offset, chunk.bytes), (10 * MIB, 70 * MIB));
     let wanted = chunk.placements().next().unwrap();
-    assert_eq!(wanted, Placement::congruent(10 * MIB, CONTIGUOUS_BYTES));
+    assert_eq!(wanted, FramePlacement::congruent(10 * MIB, CONTIGUOUS_BYTES));
 
     // Contiguous runs of blocks, if the memory lies at `address`: address and memory must be aligned together.
     let runs = |address: u64| {
@@ -163,8 +163,8 @@ fn f6_the_first_chunk_is_never_empty() {
     assert_eq!(plan.chunks().len(), 1);
     assert_eq!((plan.chunks()[0].first, plan.chunks()[0].offset), (Pdx::new(7 * GROUP_PAGES), 0));
     check_invariants(&plan);
-    let nothing = Plan::new(&banks[..1], &PdxMap::none(), WINDOW, Shape::default());
-    assert!(matches!(nothing, Err(PlanError::Pdx(Refusal::NoRam))));
+    let nothing = FrametablePlan::new(&banks[..1], &PdxMap::none(), WINDOW, FrametableShape::default());
+    assert!(matches!(nothing, Err(FrametablePlanError::Pdx(PdxRefusal::NoRam))));
 }
 
 /// F7: what follows the last group with RAM was mapped too.
@@ -191,13 +191,15 @@ fn f8_the_last_chunk_is_cut_at_the_highest_frame() {
 fn f10_f12_the_window_is_checked_against_the_span_to_the_byte() {
     let banks = [groups(0..1), groups(1 << 21..(1 << 21) + 1)];
     let need = ((1 << 21) + 1) * 2 * MIB;
-    assert!(Plan::new(&banks, &PdxMap::none(), need, Shape::default()).is_ok());
-    let short = Plan::new(&banks, &PdxMap::none(), need - 1, Shape::default());
-    assert!(matches!(short, Err(PlanError::WindowTooSmall { need: n, have, .. }) if n == need && have == need - 1));
+    assert!(FrametablePlan::new(&banks, &PdxMap::none(), need, FrametableShape::default()).is_ok());
+    let short = FrametablePlan::new(&banks, &PdxMap::none(), need - 1, FrametableShape::default());
+    assert!(
+        matches!(short, Err(FrametablePlanError::WindowTooSmall { need: n, have, .. }) if n == need && have == need - 1)
+    );
 
     let all = [frames(0..1 << 40)];
-    let shape = Shape { entry_bytes: PAGE_SIZE, group: GroupSize::GIB };
-    assert_eq!(Plan::new(&all, &PdxMap::none(), u64::MAX, shape).unwrap().contiguous_bytes(), 1 << 52);
+    let shape = FrametableShape { entry_bytes: PAGE_SIZE, group: GroupSize::GIB };
+    assert_eq!(FrametablePlan::new(&all, &PdxMap::none(), u64::MAX, shape).unwrap().contiguous_bytes(), 1 << 52);
     let high = [groups((1 << 22) - 1..1 << 22)];
     assert_eq!(plan(&high, &PdxMap::none()).contiguous_bytes(), 2 * MIB, "a high bank alone spans little");
 }
@@ -207,17 +209,17 @@ fn entries_that_do_not_fill_whole_pages_are_refused() {
     for (entry_bytes, pages) in
         [(0, GROUP_PAGES), (PAGE_SIZE + 1, GROUP_PAGES), (8, 256), (56, 16), (u64::MAX, 1 << 40)]
     {
-        let shape = Shape { entry_bytes, group: GroupSize::new(pages).unwrap() };
-        let refused = Plan::new(L6.banks, &PdxMap::none(), WINDOW, shape);
-        assert!(matches!(refused, Err(PlanError::Shape { .. })), "{entry_bytes} {pages}");
+        let shape = FrametableShape { entry_bytes, group: GroupSize::new(pages).unwrap() };
+        let refused = FrametablePlan::new(L6.banks, &PdxMap::none(), WINDOW, shape);
+        assert!(matches!(refused, Err(FrametablePlanError::FrametableShape { .. })), "{entry_bytes} {pages}");
     }
 }
 
 #[test]
 fn a_map_of_other_banks_is_refused() {
     let map = PdxMap::offset(T8.banks).unwrap();
-    let refused = Plan::new(L3.banks, &map, WINDOW, Shape::default());
-    assert!(matches!(refused, Err(PlanError::Pdx(Refusal::NotCovered { .. }))));
+    let refused = FrametablePlan::new(L3.banks, &map, WINDOW, FrametableShape::default());
+    assert!(matches!(refused, Err(FrametablePlanError::Pdx(PdxRefusal::NotCovered { .. }))));
 }
 
 proptest! {
@@ -228,7 +230,7 @@ proptest! {
         random in proptest::collection::vec(0_u64..1 << 40, 8),
     ) {
         for map in maps(&banks) {
-            let plan = Plan::new(&banks, &map, WINDOW * 16, Shape::default()).unwrap();
+            let plan = FrametablePlan::new(&banks, &map, WINDOW * 16, FrametableShape::default()).unwrap();
             check_invariants(&plan);
             for frame in interesting(&banks, &random) {
                 let pdx = map.pdx(frame);
@@ -248,9 +250,9 @@ proptest! {
         banks in proptest::collection::vec((0_u64..4096, 1_u64..400), 1..8),
     ) {
         const GROUP: u64 = 16;
-        let shape = Shape { entry_bytes: 256, group: GroupSize::new(GROUP).unwrap() };
+        let shape = FrametableShape { entry_bytes: 256, group: GroupSize::new(GROUP).unwrap() };
         let banks: Vec<_> = banks.iter().map(|&(start, count)| frames(start..(start + count).min(4096))).collect();
-        let plan = Plan::new(&banks, &PdxMap::none(), WINDOW, shape).unwrap();
+        let plan = FrametablePlan::new(&banks, &PdxMap::none(), WINDOW, shape).unwrap();
         check_invariants(&plan);
 
         let is_ram = |frame: u64| banks.iter().any(|bank| bank.contains(&mfn(frame)));

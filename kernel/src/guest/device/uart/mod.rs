@@ -5,14 +5,14 @@
 //! leave it: switched on, both ways, with its FIFOs.
 //!
 //! Sending takes no time: a byte written is a byte for the caller to print, and there is always room for the next.
-//! Receiving is where a guest may be slow: [`Uart::receive`] refuses what does not fit, so nothing typed is lost unless
+//! Receiving is where a guest may be slow: [`Vpl011::receive`] refuses what does not fit, so nothing typed is lost unless
 //! the guest throws it away.
 //!
 //! No line means no line errors, no modem interrupts and no DMA: those registers keep what is written, and that is all.
 //! Neither is there a loopback. Numbers are those of DDI 0183 (PL011 technical reference manual, r1p5), chapter 3.
 
 use crate::guest::device::size::Size;
-use crate::guest::device::vgic::Line;
+use crate::guest::device::vgic::LineLevel;
 use arrayvec::ArrayVec;
 
 /// UARTDR: a byte received, or to send.
@@ -90,11 +90,11 @@ const FIFO: usize = 32;
 /// The guest has no room for a byte, or has its receiver off: it is to be offered again, later.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the guest's UART takes no byte now")]
-pub struct Full;
+pub struct ReceiverFull;
 
 /// Whether the guest's interrupt controller lets the UART's interrupt through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupt {
+pub enum UartInterrupt {
     /// The guest has enabled it there.
     Enabled,
     /// It has not: the line may rise, and nobody comes.
@@ -104,7 +104,7 @@ pub enum Interrupt {
 /// Why an access is none of a register.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Rejected {
+pub enum UartRejected {
     /// Registers have at most 32 bits.
     #[error("{} bytes at offset {offset:#x} of a UART, whose registers have at most 4", size.bytes())]
     TooWide {
@@ -129,7 +129,7 @@ pub enum Rejected {
 
 /// A PL011.
 #[derive(Clone, Debug)]
-pub struct Uart {
+pub struct Vpl011 {
     received: ArrayVec<u8, FIFO>,
     line_control: u16,
     control: u16,
@@ -146,13 +146,13 @@ pub struct Uart {
     dma: u16,
 }
 
-impl Default for Uart {
+impl Default for Vpl011 {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Uart {
+impl Vpl011 {
     /// A UART that firmware has set up: eight bits, FIFOs, on, and no interrupt enabled.
     pub const fn new() -> Self {
         Self {
@@ -174,8 +174,8 @@ impl Uart {
     ///
     /// # Errors
     ///
-    /// [`Rejected`]; nothing has changed then.
-    pub fn read(&mut self, offset: u64, size: Size) -> Result<u64, Rejected> {
+    /// [`UartRejected`]; nothing has changed then.
+    pub fn read(&mut self, offset: u64, size: Size) -> Result<u64, UartRejected> {
         check(offset, size)?;
         self.polls = match offset {
             FR | RIS | MIS => (self.polls + 1).min(POLLS),
@@ -213,8 +213,8 @@ impl Uart {
     ///
     /// # Errors
     ///
-    /// [`Rejected`]; nothing has changed then.
-    pub fn write(&mut self, offset: u64, size: Size, value: u64) -> Result<Option<u8>, Rejected> {
+    /// [`UartRejected`]; nothing has changed then.
+    pub fn write(&mut self, offset: u64, size: Size, value: u64) -> Result<Option<u8>, UartRejected> {
         /// The low `count` bits: those that the register has.
         const fn bits(value: u64, count: u32) -> u16 {
             (value & ((1 << count) - 1)) as u16
@@ -247,12 +247,12 @@ impl Uart {
     ///
     /// # Errors
     ///
-    /// [`Full`]: the byte is still the caller's. Try again after the guest has accessed a register.
-    pub fn receive(&mut self, byte: u8) -> Result<(), Full> {
+    /// [`ReceiverFull`]: the byte is still the caller's. Try again after the guest has accessed a register.
+    pub fn receive(&mut self, byte: u8) -> Result<(), ReceiverFull> {
         if !self.has_room() {
-            return Err(Full);
+            return Err(ReceiverFull);
         }
-        self.received.try_push(byte).map_err(|_| Full)
+        self.received.try_push(byte).map_err(|_| ReceiverFull)
     }
 
     /// Whether [`receive`](Self::receive) would take a byte.
@@ -264,14 +264,14 @@ impl Uart {
     /// Whether the guest waits for bytes: by an interrupt that it lets through, or by looking again and again. Before that, a
     /// byte would be lost: a driver empties the FIFO when it starts. Linux's enables the interrupt for a moment before that,
     /// when none can arrive yet.
-    pub fn is_listened_to(&self, interrupt: Interrupt) -> bool {
-        let by_interrupt = interrupt == Interrupt::Enabled && self.mask & (RX | RT) != 0;
+    pub fn is_listened_to(&self, interrupt: UartInterrupt) -> bool {
+        let by_interrupt = interrupt == UartInterrupt::Enabled && self.mask & (RX | RT) != 0;
         by_interrupt || self.polls == POLLS
     }
 
     /// The interrupt line, UARTINTR: it may change with each access and each byte.
-    pub fn line(&self) -> Line {
-        if self.raised() & self.mask == 0 { Line::Low } else { Line::High }
+    pub fn line(&self) -> LineLevel {
+        if self.raised() & self.mask == 0 { LineLevel::Low } else { LineLevel::High }
     }
 
     /// Bytes received that the UART holds at most.
@@ -315,15 +315,15 @@ impl Uart {
 }
 
 /// Whether an access is one of a register: of at most 32 bits, at its first byte (DEN0094, SBSA, "Generic UART").
-const fn check(offset: u64, size: Size) -> Result<(), Rejected> {
+const fn check(offset: u64, size: Size) -> Result<(), UartRejected> {
     if offset >= BYTES {
-        return Err(Rejected::Beyond { offset });
+        return Err(UartRejected::Beyond { offset });
     }
     if offset & (STRIDE - 1) != 0 {
-        return Err(Rejected::BetweenRegisters { offset });
+        return Err(UartRejected::BetweenRegisters { offset });
     }
     match size {
-        Size::Double => Err(Rejected::TooWide { offset, size }),
+        Size::Double => Err(UartRejected::TooWide { offset, size }),
         Size::Byte | Size::Half | Size::Word => Ok(()),
     }
 }

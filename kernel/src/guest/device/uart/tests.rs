@@ -1,6 +1,6 @@
 use super::{
-    CR, DR, FBRD, FR, Full, IBRD, ICR, ID_VALUES, IFLS, ILPR, IMSC, Interrupt, LCR_H, Line, MIS, RIS, RT, RX, Rejected,
-    TX, Uart,
+    CR, DR, FBRD, FR, IBRD, ICR, ID_VALUES, IFLS, ILPR, IMSC, LCR_H, LineLevel, MIS, RIS, RT, RX, ReceiverFull, TX,
+    UartInterrupt, UartRejected, Vpl011,
 };
 use crate::guest::device::size::Size;
 use proptest::prelude::{any, prop};
@@ -8,7 +8,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 use std::collections::VecDeque;
 use std::vec::Vec;
 
-impl Uart {
+impl Vpl011 {
     fn get(&mut self, offset: u64) -> u64 {
         self.read(offset, Size::Word).expect("a register")
     }
@@ -24,7 +24,7 @@ impl Uart {
 
 #[test]
 fn a_byte_written_is_a_byte_to_print_whatever_its_width() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     for size in [Size::Byte, Size::Half, Size::Word] {
         assert_eq!(uart.write(DR, size, 0xffff_ffff_ffff_ff41), Ok(Some(b'A')));
     }
@@ -33,21 +33,21 @@ fn a_byte_written_is_a_byte_to_print_whatever_its_width() {
 
 #[test]
 fn an_access_that_is_none_of_a_register_changes_nothing() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     uart.receive(b'x').expect("room");
-    let wide = Rejected::TooWide { offset: DR, size: Size::Double };
+    let wide = UartRejected::TooWide { offset: DR, size: Size::Double };
     assert_eq!(uart.read(DR, Size::Double), Err(wide));
     assert_eq!(uart.write(DR, Size::Double, 0), Err(wide));
-    assert_eq!(uart.read(1, Size::Byte), Err(Rejected::BetweenRegisters { offset: 1 }));
-    assert_eq!(uart.write(2, Size::Half, 0), Err(Rejected::BetweenRegisters { offset: 2 }));
-    assert_eq!(uart.read(0x1000, Size::Word), Err(Rejected::Beyond { offset: 0x1000 }));
+    assert_eq!(uart.read(1, Size::Byte), Err(UartRejected::BetweenRegisters { offset: 1 }));
+    assert_eq!(uart.write(2, Size::Half, 0), Err(UartRejected::BetweenRegisters { offset: 2 }));
+    assert_eq!(uart.read(0x1000, Size::Word), Err(UartRejected::Beyond { offset: 0x1000 }));
     assert_eq!((uart.get(RIS), uart.get(DR)), (RT.into(), b'x'.into()));
     assert_eq!(std::format!("{wide}"), "8 bytes at offset 0x0 of a UART, whose registers have at most 4");
 }
 
 #[test]
 fn it_identifies_itself_as_the_pl011_that_linux_knows() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     let id: Vec<_> = (0xfe0..0x1000).step_by(4).map(|offset| uart.get(offset)).collect();
     assert_eq!(id, ID_VALUES.map(u64::from));
     // AMBA_PERIPHID(0x00041011) with mask 0x000fffff, in Linux.
@@ -57,7 +57,7 @@ fn it_identifies_itself_as_the_pl011_that_linux_knows() {
 
 #[test]
 fn registers_keep_the_bits_that_they_have() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     for (offset, kept) in [(ILPR, 0xff), (IBRD, 0xffff), (FBRD, 0x3f), (LCR_H, 0xff), (CR, 0xffff), (IFLS, 0x3f)] {
         assert_eq!(uart.set(offset, u64::MAX), None);
         assert_eq!(uart.get(offset), kept);
@@ -76,35 +76,35 @@ fn registers_keep_the_bits_that_they_have() {
 /// left.
 #[test]
 fn a_driver_that_sleeps_until_there_is_room_is_woken() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     uart.set(IMSC, TX);
-    assert_eq!(uart.line(), Line::Low, "nothing was sent");
+    assert_eq!(uart.line(), LineLevel::Low, "nothing was sent");
     uart.set(DR, b'a');
-    assert_eq!((uart.line(), uart.get(MIS)), (Line::High, TX.into()));
+    assert_eq!((uart.line(), uart.get(MIS)), (LineLevel::High, TX.into()));
     uart.set(ICR, TX);
-    assert_eq!(uart.line(), Line::Low);
+    assert_eq!(uart.line(), LineLevel::Low);
     uart.set(DR, b'b');
-    assert_eq!(uart.line(), Line::High);
+    assert_eq!(uart.line(), LineLevel::High);
     uart.set(IMSC, 0u64);
-    assert_eq!((uart.line(), uart.get(RIS)), (Line::Low, TX.into()));
+    assert_eq!((uart.line(), uart.get(RIS)), (LineLevel::Low, TX.into()));
 }
 
 #[test]
 fn one_byte_interrupts_and_reading_it_ends_that() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     uart.set(IMSC, RX | RT);
     uart.receive(b'x').expect("room");
-    assert_eq!((uart.line(), uart.get(MIS)), (Line::High, RT.into()));
+    assert_eq!((uart.line(), uart.get(MIS)), (LineLevel::High, RT.into()));
     uart.set(ICR, 0x7ffu64);
-    assert_eq!(uart.line(), Line::High, "the byte is still there");
-    assert_eq!((uart.get(DR), uart.line()), (b'x'.into(), Line::Low));
+    assert_eq!(uart.line(), LineLevel::High, "the byte is still there");
+    assert_eq!((uart.get(DR), uart.line()), (b'x'.into(), LineLevel::Low));
     assert_eq!(uart.get(DR), 0);
 }
 
 #[test]
 fn the_trigger_level_is_the_one_that_was_chosen() {
     for (select, level) in [(0, 4), (1, 8), (2, 16), (3, 24), (4, 28), (7, 28)] {
-        let mut uart = Uart::new();
+        let mut uart = Vpl011::new();
         uart.set(IFLS, select << 3 | 0b010u64);
         let before = (1..).take_while(|_| uart.receive(0).is_ok() && uart.get(RIS) & u64::from(RX) == 0).count();
         assert_eq!(before + 1, level, "level {select}");
@@ -115,9 +115,9 @@ fn the_trigger_level_is_the_one_that_was_chosen() {
 
 #[test]
 fn a_full_fifo_refuses_and_loses_nothing() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     assert_eq!(uart.fill(), 32);
-    assert_eq!(uart.receive(0xff), Err(Full));
+    assert_eq!(uart.receive(0xff), Err(ReceiverFull));
     assert_eq!(uart.get(FR), 0xc7);
     assert_eq!(uart.get(DR), 0);
     assert_eq!(uart.receive(0xff), Ok(()));
@@ -127,10 +127,10 @@ fn a_full_fifo_refuses_and_loses_nothing() {
 
 #[test]
 fn without_fifos_there_is_room_for_one() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     assert!(uart.receive(b'a').is_ok() && uart.receive(b'b').is_ok());
     uart.set(LCR_H, 0x60u64);
-    assert_eq!(uart.receive(b'c'), Err(Full));
+    assert_eq!(uart.receive(b'c'), Err(ReceiverFull));
     assert_eq!([uart.get(DR), uart.get(DR)], [b'a'.into(), b'b'.into()], "switching off keeps what is there");
     assert_eq!(uart.fill(), 1);
     assert_eq!(uart.get(RIS), (RX | RT).into());
@@ -139,7 +139,7 @@ fn without_fifos_there_is_room_for_one() {
 
 #[test]
 fn it_is_listened_to_by_interrupt_or_by_looking_again_and_again() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     for _ in 0..100 {
         // What Linux's console does for each byte, and its driver when it starts.
         uart.get(FR);
@@ -147,36 +147,36 @@ fn it_is_listened_to_by_interrupt_or_by_looking_again_and_again() {
         uart.get(FR);
     }
     uart.get(FR);
-    assert!(!uart.is_listened_to(Interrupt::Enabled));
+    assert!(!uart.is_listened_to(UartInterrupt::Enabled));
     for interrupt in [RX, RT] {
         uart.set(IMSC, interrupt);
-        assert!(uart.is_listened_to(Interrupt::Enabled));
-        assert!(!uart.is_listened_to(Interrupt::Disabled), "Linux's driver empties the FIFO after this");
+        assert!(uart.is_listened_to(UartInterrupt::Enabled));
+        assert!(!uart.is_listened_to(UartInterrupt::Disabled), "Linux's driver empties the FIFO after this");
         uart.set(IMSC, TX);
-        assert!(!uart.is_listened_to(Interrupt::Enabled));
+        assert!(!uart.is_listened_to(UartInterrupt::Enabled));
     }
     for register in [FR, RIS, MIS] {
         uart.set(IMSC, 0_u8);
         let looks = (1..)
             .take_while(|_| {
                 uart.get(register);
-                !uart.is_listened_to(Interrupt::Disabled)
+                !uart.is_listened_to(UartInterrupt::Disabled)
             })
             .count();
         assert_eq!(looks, 15);
         uart.get(DR);
-        assert!(uart.is_listened_to(Interrupt::Disabled), "it took one and waits for the next");
+        assert!(uart.is_listened_to(UartInterrupt::Disabled), "it took one and waits for the next");
     }
 }
 
 #[test]
 fn bytes_wait_until_the_receiver_is_on() {
-    let mut uart = Uart::new();
+    let mut uart = Vpl011::new();
     assert!(uart.has_room());
     for off in [0x301 & !0x200, 0x300u64, 0] {
         uart.set(CR, off);
         assert!(!uart.has_room());
-        assert_eq!(uart.receive(b'x'), Err(Full));
+        assert_eq!(uart.receive(b'x'), Err(ReceiverFull));
     }
     assert_eq!(uart.set(DR, b'y'), Some(b'y'), "what a guest prints is seen");
     uart.set(CR, 0x301u64);
@@ -206,7 +206,7 @@ proptest! {
     /// Whatever a guest does, what was accepted comes out in order, and the line says what UARTMIS says.
     #[test]
     fn bytes_arrive_in_order_and_the_line_tells_the_truth(steps in prop::collection::vec(any_step(), 0..200)) {
-        let mut uart = Uart::new();
+        let mut uart = Vpl011::new();
         let mut model = VecDeque::new();
         for step in steps {
             match step {
@@ -223,7 +223,7 @@ proptest! {
                     prop_assert_eq!(uart.has_room(), uart.receive(byte).map(|()| model.push_back(byte)).is_ok());
                 }
             }
-            prop_assert_eq!(uart.line() == Line::High, uart.get(MIS) != 0);
+            prop_assert_eq!(uart.line() == LineLevel::High, uart.get(MIS) != 0);
             prop_assert_eq!(uart.get(FR) & 1 << 4 != 0, model.is_empty());
         }
     }

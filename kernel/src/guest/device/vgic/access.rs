@@ -10,7 +10,7 @@ use core::fmt;
 
 /// An access of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum GicAccess {
     /// A load.
     Read {
         /// Of this size.
@@ -25,7 +25,7 @@ pub enum Access {
     },
 }
 
-impl Access {
+impl GicAccess {
     /// How many bytes it has.
     pub const fn size(self) -> Size {
         match self {
@@ -36,14 +36,14 @@ impl Access {
 
 /// What comes of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct GicAnswer {
     /// What a load reads, in as many bits as its size has. 0 for a store.
     pub value: u64,
     /// Who has to be told.
     pub kick: Kick,
 }
 
-impl Answer {
+impl GicAnswer {
     pub(super) const fn value(value: u64) -> Self {
         Self { value, kick: Kick::NONE }
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Frame {
 /// Why an access is refused.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Rejected {
+pub enum GicRejected {
     /// Registers are accessed as a whole.
     #[error("{frame} offset {offset:#x} is no multiple of the {} bytes that are accessed", size.bytes())]
     Misaligned {
@@ -135,10 +135,10 @@ impl fmt::Display for Sizes {
 
 impl Sizes {
     /// Refuses `access` at `offset` unless it is of one of these sizes.
-    pub(super) fn check(self, frame: Frame, offset: u64, access: Access) -> Result<(), Rejected> {
+    pub(super) fn check(self, frame: Frame, offset: u64, access: GicAccess) -> Result<(), GicRejected> {
         let size = access.size();
         if !offset.is_multiple_of(size.bytes()) {
-            return Err(Rejected::Misaligned { frame, offset, size });
+            return Err(GicRejected::Misaligned { frame, offset, size });
         }
         let allowed = match self {
             Self::Any => true,
@@ -146,6 +146,6 @@ impl Sizes {
             Self::ByteOrWord => matches!(size, Size::Byte | Size::Word),
             Self::WordOrDouble => matches!(size, Size::Word | Size::Double),
         };
-        if allowed { Ok(()) } else { Err(Rejected::Size { frame, offset, size, allowed: self }) }
+        if allowed { Ok(()) } else { Err(GicRejected::Size { frame, offset, size, allowed: self }) }
     }
 }

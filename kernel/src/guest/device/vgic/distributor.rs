@@ -4,9 +4,9 @@
 //! Affinity routing is always on, so SGIs and PPIs are the redistributors' alone. Interrupts begin in group 1, as they look
 //! to a guest that was written for the Non-secure state and never sets a group.
 
-use super::access::{Access, Answer, Frame, Rejected, Sizes};
+use super::access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};
 use super::affinity::Affinity;
-use super::registers::{self, CtlrGroups, Kind};
+use super::registers::{self, CtlrGroups, RegisterKind};
 use super::{BANK, Kick, Vgic};
 use crate::arch::list_register::ListRegisters;
 use crate::guest::device::size::Size;
@@ -46,11 +46,11 @@ pub(super) const fn id_register(offset: u64, part: u32) -> u32 {
 const PART: u32 = 0x92;
 
 /// A register of the distributor.
-enum Register {
+enum DistributorRegister {
     Control,
     /// GICD_TYPER or GICD_IIDR.
     Constant,
-    Fields(Kind, usize),
+    Fields(RegisterKind, usize),
     /// GICD_IROUTER of this INTID.
     Route(u32),
     Id,
@@ -58,7 +58,7 @@ enum Register {
     Zero(Sizes),
 }
 
-impl Register {
+impl DistributorRegister {
     #[inline]
     fn at(offset: u64) -> Self {
         match offset {
@@ -92,11 +92,11 @@ impl Vgic {
         &mut self,
         cpu: usize,
         offset: u64,
-        access: Access,
+        access: GicAccess,
         lists: &mut impl ListRegisters,
-    ) -> Result<Answer, Rejected> {
+    ) -> Result<GicAnswer, GicRejected> {
         match (access, self.overall(offset)) {
-            (Access::Read { size: Size::Word }, Some(value)) => Ok(Answer::value(value.into())),
+            (GicAccess::Read { size: Size::Word }, Some(value)) => Ok(GicAnswer::value(value.into())),
             _ => self.access_any(cpu, offset, access, lists),
         }
     }
@@ -116,44 +116,48 @@ impl Vgic {
         &mut self,
         cpu: usize,
         offset: u64,
-        access: Access,
+        access: GicAccess,
         lists: &mut impl ListRegisters,
-    ) -> Result<Answer, Rejected> {
+    ) -> Result<GicAnswer, GicRejected> {
         if offset >= DISTRIBUTOR_BYTES {
-            return Err(Rejected::Outside { frame: Frame::Distributor, offset, end: DISTRIBUTOR_BYTES });
+            return Err(GicRejected::Outside { frame: Frame::Distributor, offset, end: DISTRIBUTOR_BYTES });
         }
-        let register = Register::at(offset);
+        let register = DistributorRegister::at(offset);
         register.sizes().check(Frame::Distributor, offset, access)?;
-        if let Register::Fields(kind, bank) = register {
+        if let DistributorRegister::Fields(kind, bank) = register {
             // Bank 0 is the redistributors'.
-            let Some(index) = self.bank_of(cpu, bank).filter(|_| bank != 0) else { return Ok(Answer::value(0)) };
+            let Some(index) = self.bank_of(cpu, bank).filter(|_| bank != 0) else { return Ok(GicAnswer::value(0)) };
             let fields = u64::from(kind.fields(bank));
             let access = match access {
-                Access::Write { size, value } => Access::Write { size, value: value & fields },
-                Access::Read { .. } => access,
+                GicAccess::Write { size, value } => GicAccess::Write { size, value: value & fields },
+                GicAccess::Read { .. } => access,
             };
             let answer = self.access_bank(cpu, index, kind, access, lists);
-            return Ok(Answer { value: answer.value & fields, ..answer });
+            return Ok(GicAnswer { value: answer.value & fields, ..answer });
         }
         Ok(match access {
-            Access::Read { size } => Answer::value(self.read_distributor(cpu, &register, offset, size)),
-            Access::Write { size, value } => match register {
-                Register::Control => Answer::kick(self.write_control(cpu, value as u32, lists)),
-                Register::Route(id) => Answer::kick(self.write_route(cpu, id, offset, size, value, lists)),
-                _ => Answer::value(0),
+            GicAccess::Read { size } => GicAnswer::value(self.read_distributor(cpu, &register, offset, size)),
+            GicAccess::Write { size, value } => match register {
+                DistributorRegister::Control => GicAnswer::kick(self.write_control(cpu, value as u32, lists)),
+                DistributorRegister::Route(id) => {
+                    GicAnswer::kick(self.write_route(cpu, id, offset, size, value, lists))
+                }
+                _ => GicAnswer::value(0),
             },
         })
     }
 
-    fn read_distributor(&self, cpu: usize, register: &Register, offset: u64, size: Size) -> u64 {
+    fn read_distributor(&self, cpu: usize, register: &DistributorRegister, offset: u64, size: Size) -> u64 {
         match register {
-            Register::Control | Register::Constant => self.overall(offset).unwrap_or_default().into(),
-            Register::Route(id) => {
+            DistributorRegister::Control | DistributorRegister::Constant => {
+                self.overall(offset).unwrap_or_default().into()
+            }
+            DistributorRegister::Route(id) => {
                 let shared = self.locate(cpu, *id).filter(|_| *id >= BANK);
                 half(shared.map_or(0, |(index, n)| self.banks[index].route(n).route()), offset, size)
             }
-            Register::Id => id_register(offset, PART).into(),
-            Register::Fields(..) | Register::Zero(_) => 0,
+            DistributorRegister::Id => id_register(offset, PART).into(),
+            DistributorRegister::Fields(..) | DistributorRegister::Zero(_) => 0,
         }
     }
 

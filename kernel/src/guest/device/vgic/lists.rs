@@ -145,7 +145,7 @@ impl Vgic {
         index: usize,
         bits: u32,
         lists: &mut impl ListRegisters,
-        act: impl FnOnce(&mut super::bank::Bank),
+        act: impl FnOnce(&mut super::bank::InterruptBank),
     ) -> Kick {
         // What a guest configures is mostly idle.
         let idle = self.banks[index].busy() & bits == 0;

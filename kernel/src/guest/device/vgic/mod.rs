@@ -37,19 +37,19 @@ mod tests;
 pub use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
 pub use crate::guest::device::size::Size;
-pub use access::{Access, Answer, Frame, Rejected, Sizes};
+pub use access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};
 pub use affinity::Affinity;
 pub use distributor::DISTRIBUTOR_BYTES;
 pub use kick::Kick;
 pub use redistributor::REDISTRIBUTOR_BYTES;
-pub use report::Snapshot;
+pub use report::InterruptSnapshot;
 pub use sgi::SgiRegister;
 #[cfg(fuzzing)]
 pub use tests::against_model::fuzz;
 
 use crate::base::interrupt::MAX_SPIS;
 use alloc::vec::Vec;
-use bank::Bank;
+use bank::InterruptBank;
 use registers::CtlrGroups;
 
 /// Interrupts of one bank: registers with a bit for each have 32.
@@ -61,7 +61,7 @@ const SPECIAL: u32 = BANK + MAX_SPIS;
 
 /// How large a vGIC is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct VgicShape {
     /// vCPUs, from 1 to [`MAX_CPUS`].
     pub cpus: usize,
     /// SPIs, at most [`MAX_SPIS`]; rounded up to a multiple of 32.
@@ -73,7 +73,7 @@ pub struct Shape {
 /// Why there is no vGIC of some shape.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ShapeError {
+pub enum VgicShapeError {
     /// A guest has a vCPU, and no more than a kick can name.
     #[error("a vGIC for {cpus} vCPUs, which takes 1 to {MAX_CPUS}")]
     Cpus {
@@ -90,7 +90,7 @@ pub enum ShapeError {
 
 /// The level of the line between a device and the GIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum LineLevel {
     /// The device asks for nothing.
     Low,
     /// The device asks for attention.
@@ -117,7 +117,7 @@ struct Cpu {
 #[derive(Clone, Debug)]
 pub struct Vgic {
     /// SGIs and PPIs of each vCPU, then the SPIs.
-    banks: Vec<Bank>,
+    banks: Vec<InterruptBank>,
     cpus: Vec<Cpu>,
     groups: CtlrGroups,
     /// The bits of a priority that exist.
@@ -126,16 +126,16 @@ pub struct Vgic {
 
 impl Vgic {
     /// A vGIC after reset. All of its memory is allocated here.
-    pub fn new(shape: Shape) -> Result<Self, ShapeError> {
-        let Shape { cpus, spis, priority_bits } = shape;
+    pub fn new(shape: VgicShape) -> Result<Self, VgicShapeError> {
+        let VgicShape { cpus, spis, priority_bits } = shape;
         if !(1..=MAX_CPUS).contains(&cpus) {
-            return Err(ShapeError::Cpus { cpus });
+            return Err(VgicShapeError::Cpus { cpus });
         }
         if spis > MAX_SPIS {
-            return Err(ShapeError::Spis { spis });
+            return Err(VgicShapeError::Spis { spis });
         }
-        let private = (0..cpus).map(Bank::private);
-        let shared = (0..spis.div_ceil(BANK)).map(|_| Bank::shared());
+        let private = (0..cpus).map(InterruptBank::private);
+        let shared = (0..spis.div_ceil(BANK)).map(|_| InterruptBank::shared());
         let cpu =
             Cpu { used: 0, held: [0; MAX_LIST_REGISTERS], asked: Maintenance::NOTHING, sleep: redistributor::SLEEP };
         Ok(Self {
@@ -160,7 +160,7 @@ impl Vgic {
     ///
     /// A level-sensitive interrupt is pending as long as its line is high, an edge-triggered one from its rise on. Nothing
     /// happens if there is no such interrupt.
-    pub fn set_line(&mut self, cpu: usize, id: u32, line: Line, lists: &mut impl ListRegisters) -> Kick {
+    pub fn set_line(&mut self, cpu: usize, id: u32, line: LineLevel, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
         if !self.banks[index].set_line(n, line) {
             return Kick::NONE;
@@ -222,7 +222,7 @@ impl Vgic {
         let mut kick = self.fold(cpu, lists);
         self.groups = CtlrGroups::default();
         for index in 0..self.banks.len() {
-            let fresh = if index < self.cpus.len() { Bank::private(index) } else { Bank::shared() };
+            let fresh = if index < self.cpus.len() { InterruptBank::private(index) } else { InterruptBank::shared() };
             self.banks[index].reset(&fresh);
             kick = kick | self.release(cpu, index, u32::MAX, lists);
         }

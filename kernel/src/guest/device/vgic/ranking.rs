@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 
 /// Whether an interrupt competes with the others of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
+pub(super) enum Readiness {
     /// It is for the guest to acknowledge, or to end.
     Due,
     /// Pending in a group that the guest's CPU interface keeps out, or made active by software and not acknowledged, so
@@ -16,7 +16,7 @@ pub(super) enum Class {
 /// An interrupt among others: the lower, the sooner. By class, by priority, then by INTID, so that there are no ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    pub(super) class: Class,
+    pub(super) class: Readiness,
     pub(super) priority: u8,
     pub(super) id: u32,
 }

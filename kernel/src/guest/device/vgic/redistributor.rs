@@ -5,10 +5,10 @@
 //! (IHI 0069, 11.1), but a vCPU that sleeps gets its interrupts all the same: they are what wakes it.
 
 use super::Vgic;
-use super::access::{Access, Answer, Frame, Rejected, Sizes};
+use super::access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};
 use super::affinity::Affinity;
 use super::distributor::{IDS, IIDR, half, id_register};
-use super::registers::{self, Kind};
+use super::registers::{self, RegisterKind};
 use crate::arch::list_register::ListRegisters;
 
 /// The bytes of one of the two frames.
@@ -27,17 +27,17 @@ const LAST: u64 = 1 << 4;
 const PART: u32 = 0x93;
 
 /// A register of a redistributor.
-enum Register {
+enum RedistributorRegister {
     Implementer,
     Type,
     Waker,
-    Fields(Kind),
+    Fields(RegisterKind),
     Id,
     /// GICR_CTLR, GICR_STATUSR, and those of LPIs.
     Zero(Sizes),
 }
 
-impl Register {
+impl RedistributorRegister {
     /// The register at `offset` from the start of a redistributor.
     #[inline]
     fn at(offset: u64) -> Self {
@@ -79,29 +79,29 @@ impl Vgic {
         &mut self,
         cpu: usize,
         offset: u64,
-        access: Access,
+        access: GicAccess,
         lists: &mut impl ListRegisters,
-    ) -> Result<Answer, Rejected> {
+    ) -> Result<GicAnswer, GicRejected> {
         let end = self.redistributor_bytes();
         if offset >= end {
-            return Err(Rejected::Outside { frame: Frame::Redistributors, offset, end });
+            return Err(GicRejected::Outside { frame: Frame::Redistributors, offset, end });
         }
         let (whose, within) = ((offset / REDISTRIBUTOR_BYTES) as usize, offset % REDISTRIBUTOR_BYTES);
-        let register = Register::at(within);
+        let register = RedistributorRegister::at(within);
         register.sizes().check(Frame::Redistributors, offset, access)?;
-        if let Register::Fields(kind) = register {
+        if let RedistributorRegister::Fields(kind) = register {
             return Ok(self.access_bank(cpu, whose, kind, access, lists));
         }
-        Ok(Answer::value(match access {
-            Access::Read { size } => match register {
-                Register::Implementer => IIDR.into(),
-                Register::Type => half(self.redistributor_type(whose), offset, size),
-                Register::Waker => self.waker(whose).into(),
-                Register::Id => id_register(within, PART).into(),
-                Register::Fields(_) | Register::Zero(_) => 0,
+        Ok(GicAnswer::value(match access {
+            GicAccess::Read { size } => match register {
+                RedistributorRegister::Implementer => IIDR.into(),
+                RedistributorRegister::Type => half(self.redistributor_type(whose), offset, size),
+                RedistributorRegister::Waker => self.waker(whose).into(),
+                RedistributorRegister::Id => id_register(within, PART).into(),
+                RedistributorRegister::Fields(_) | RedistributorRegister::Zero(_) => 0,
             },
-            Access::Write { value, .. } => {
-                if let Register::Waker = register {
+            GicAccess::Write { value, .. } => {
+                if let RedistributorRegister::Waker = register {
                     self.cpus[whose].sleep = value as u32 & SLEEP;
                 }
                 0

@@ -9,7 +9,7 @@
 
 use super::bank::{Waiting, ones};
 use super::lists::count;
-use super::ranking::{Best, Class, Rank};
+use super::ranking::{Best, Rank, Readiness};
 use super::{Kick, Vgic};
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use crate::arch::virtual_interface::{Group, InterfaceControl};
@@ -49,7 +49,7 @@ impl Vgic {
         self.each(
             cpu,
             |vgic, index| vgic.banks[index].acknowledged(),
-            |index, n| acknowledged.offer(self.rank(index, n, Class::Due)),
+            |index, n| acknowledged.offer(self.rank(index, n, Readiness::Due)),
         );
         // A listed interrupt may have been acknowledged at the level of one that has ended: two cannot run at one level.
         let mut retaken: u128 = 0;
@@ -81,11 +81,11 @@ impl Vgic {
         self.each(cpu, Self::listable, |index, n| {
             let bank = &self.banks[index];
             if bank.active() & 1 << n != 0 {
-                let class = if bank.acknowledged() & 1 << n != 0 { Class::Due } else { Class::Idle };
+                let class = if bank.acknowledged() & 1 << n != 0 { Readiness::Due } else { Readiness::Idle };
                 active.offer(self.rank(index, n, class));
             } else {
                 let (_, group) = bank.rank(n);
-                let class = if control.enables(group) { Class::Due } else { Class::Idle };
+                let class = if control.enables(group) { Readiness::Due } else { Readiness::Idle };
                 waiting[group as usize] += 1;
                 pending.offer(self.rank(index, n, class));
             }
@@ -145,7 +145,7 @@ impl Vgic {
         }
     }
 
-    fn rank(&self, index: usize, n: u32, class: Class) -> Rank {
+    fn rank(&self, index: usize, n: u32, class: Readiness) -> Rank {
         Rank { class, priority: self.banks[index].rank(n).0, id: self.id_of(index, n) }
     }
 }

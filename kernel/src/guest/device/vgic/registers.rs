@@ -1,7 +1,7 @@
 //! The registers that distributor and redistributors have alike: those with a field for each interrupt.
 
-use super::access::{Access, Answer, Sizes};
-use super::bank::{Bank, SGIS, ones};
+use super::access::{GicAccess, GicAnswer, Sizes};
+use super::bank::{InterruptBank, SGIS, ones};
 use super::{BANK, Kick, SPECIAL, Vgic};
 use crate::arch::list_register::ListRegisters;
 use crate::guest::device::size::Size;
@@ -34,7 +34,7 @@ impl CtlrGroups {
 
 /// A register with fields of interrupts. Its offset is the same in GICD and in the SGI_base frame of a GICR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RegisterKind {
     Group,
     SetEnable,
     ClearEnable,
@@ -52,32 +52,32 @@ pub(super) enum Kind {
 
 /// The register at `offset` and the number of its bank.
 #[inline]
-pub(super) fn decode(offset: u64) -> Option<(Kind, usize)> {
+pub(super) fn decode(offset: u64) -> Option<(RegisterKind, usize)> {
     const PRIORITIES: Range<u64> = 0x400..0x800;
     const CONFIGS: Range<u64> = 0xc00..0xd00;
     let kind = match offset {
-        0x080..0x100 => Kind::Group,
-        0x100..0x180 => Kind::SetEnable,
-        0x180..0x200 => Kind::ClearEnable,
-        0x200..0x280 => Kind::SetPending,
-        0x280..0x300 => Kind::ClearPending,
-        0x300..0x380 => Kind::SetActive,
-        0x380..0x400 => Kind::ClearActive,
+        0x080..0x100 => RegisterKind::Group,
+        0x100..0x180 => RegisterKind::SetEnable,
+        0x180..0x200 => RegisterKind::ClearEnable,
+        0x200..0x280 => RegisterKind::SetPending,
+        0x280..0x300 => RegisterKind::ClearPending,
+        0x300..0x380 => RegisterKind::SetActive,
+        0x380..0x400 => RegisterKind::ClearActive,
         0x400..0x800 => {
             let id = offset - PRIORITIES.start;
-            return Some((Kind::Priority((id % 32) as u32), (id / 32) as usize));
+            return Some((RegisterKind::Priority((id % 32) as u32), (id / 32) as usize));
         }
         0xc00..0xd00 => {
             let id = (offset - CONFIGS.start) * 4;
-            return Some((Kind::Config((id % 32) as u32), (id / 32) as usize));
+            return Some((RegisterKind::Config((id % 32) as u32), (id / 32) as usize));
         }
-        0xd00..0xd80 | 0xe00..0xf00 => return Some((Kind::Security, 0)),
+        0xd00..0xd80 | 0xe00..0xf00 => return Some((RegisterKind::Security, 0)),
         _ => return None,
     };
     Some((kind, (offset % 0x80 / 4) as usize))
 }
 
-impl Kind {
+impl RegisterKind {
     pub(super) const fn sizes(self) -> Sizes {
         if matches!(self, Self::Priority(_)) { Sizes::ByteOrWord } else { Sizes::Word }
     }
@@ -104,13 +104,15 @@ impl Vgic {
         &mut self,
         cpu: usize,
         index: usize,
-        kind: Kind,
-        access: Access,
+        kind: RegisterKind,
+        access: GicAccess,
         lists: &mut impl ListRegisters,
-    ) -> Answer {
+    ) -> GicAnswer {
         match access {
-            Access::Read { size } => self.read_bank(cpu, index, kind, size, lists),
-            Access::Write { size, value } => Answer::kick(self.write_bank(cpu, index, kind, size, value as u32, lists)),
+            GicAccess::Read { size } => self.read_bank(cpu, index, kind, size, lists),
+            GicAccess::Write { size, value } => {
+                GicAnswer::kick(self.write_bank(cpu, index, kind, size, value as u32, lists))
+            }
         }
     }
 
@@ -118,69 +120,69 @@ impl Vgic {
         &mut self,
         cpu: usize,
         index: usize,
-        kind: Kind,
+        kind: RegisterKind,
         size: Size,
         lists: &mut impl ListRegisters,
-    ) -> Answer {
+    ) -> GicAnswer {
         let bank = &self.banks[index];
         let value = match kind {
-            Kind::Group => bank.group,
-            Kind::SetEnable | Kind::ClearEnable => bank.enabled,
-            Kind::Priority(first) => {
+            RegisterKind::Group => bank.group,
+            RegisterKind::SetEnable | RegisterKind::ClearEnable => bank.enabled,
+            RegisterKind::Priority(first) => {
                 numbers(first, size).rev().fold(0, |word, n| (word << 8) | u32::from(bank.priority[n as usize]))
             }
-            Kind::Config(first) => {
+            RegisterKind::Config(first) => {
                 (0..16).filter(|n| bank.edge & 1 << (first + n) != 0).fold(0, |word, n| word | 0b10 << (2 * n))
             }
-            Kind::Security => 0,
-            Kind::SetPending | Kind::ClearPending => {
+            RegisterKind::Security => 0,
+            RegisterKind::SetPending | RegisterKind::ClearPending => {
                 let (pending, _, kick) = self.fresh_sample(cpu, index, lists);
-                return Answer { value: pending.into(), kick };
+                return GicAnswer { value: pending.into(), kick };
             }
-            Kind::SetActive | Kind::ClearActive => {
+            RegisterKind::SetActive | RegisterKind::ClearActive => {
                 let (_, active, kick) = self.fresh_sample(cpu, index, lists);
-                return Answer { value: active.into(), kick };
+                return GicAnswer { value: active.into(), kick };
             }
         };
-        Answer::value(value.into())
+        GicAnswer::value(value.into())
     }
 
     fn write_bank(
         &mut self,
         cpu: usize,
         index: usize,
-        kind: Kind,
+        kind: RegisterKind,
         size: Size,
         value: u32,
         lists: &mut impl ListRegisters,
     ) -> Kick {
-        let Bank { enabled, group, edge, .. } = self.banks[index];
+        let InterruptBank { enabled, group, edge, .. } = self.banks[index];
         // SGIs are edge-triggered for good.
         let fixed = if index < self.cpus.len() { SGIS } else { 0 };
         let mask = self.priority_mask;
-        let mut change = |bits: u32, act: &dyn Fn(&mut Bank)| match bits {
+        let mut change = |bits: u32, act: &dyn Fn(&mut InterruptBank)| match bits {
             0 => Kick::NONE,
             _ => self.change(cpu, index, bits, lists, |bank| act(bank)),
         };
         match kind {
-            Kind::Group => change(value ^ group, &|bank| bank.group = value),
-            Kind::SetEnable => change(value & !enabled, &|bank| bank.enabled |= value),
-            Kind::ClearEnable => change(value & enabled, &|bank| bank.enabled &= !value),
-            Kind::SetPending => change(value, &|bank| bank.set_pending(value)),
-            Kind::ClearPending => change(value, &|bank| bank.clear_pending(value)),
-            Kind::SetActive => change(value, &|bank| bank.set_active(value, cpu)),
-            Kind::ClearActive => change(value, &|bank| bank.clear_active(value)),
-            Kind::Priority(first) => change(numbers(first, size).fold(0, |bits, n| bits | 1 << n), &|bank| {
+            RegisterKind::Group => change(value ^ group, &|bank| bank.group = value),
+            RegisterKind::SetEnable => change(value & !enabled, &|bank| bank.enabled |= value),
+            RegisterKind::ClearEnable => change(value & enabled, &|bank| bank.enabled &= !value),
+            RegisterKind::SetPending => change(value, &|bank| bank.set_pending(value)),
+            RegisterKind::ClearPending => change(value, &|bank| bank.clear_pending(value)),
+            RegisterKind::SetActive => change(value, &|bank| bank.set_active(value, cpu)),
+            RegisterKind::ClearActive => change(value, &|bank| bank.clear_active(value)),
+            RegisterKind::Priority(first) => change(numbers(first, size).fold(0, |bits, n| bits | 1 << n), &|bank| {
                 for (n, priority) in numbers(first, size).zip(value.to_le_bytes()) {
                     bank.priority[n as usize] = priority & mask;
                 }
             }),
-            Kind::Config(first) => {
+            RegisterKind::Config(first) => {
                 let edges = ones(value & 0xaaaa_aaaa).fold(0, |edges, bit| edges | 1 << (first + bit / 2));
                 let bits = (edges ^ edge) & (0xffff << first) & !fixed;
                 change(bits, &|bank| bank.edge ^= bits)
             }
-            Kind::Security => Kick::NONE,
+            RegisterKind::Security => Kick::NONE,
         }
     }
 

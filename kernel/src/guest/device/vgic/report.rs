@@ -8,7 +8,7 @@ use core::fmt;
 
 /// An interrupt at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct InterruptSnapshot {
     /// The INTID.
     pub id: u32,
     /// Whether it waits to be taken, was taken, or both.
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub physical: Option<u32>,
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for InterruptSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Invalid => "idle",
@@ -47,12 +47,12 @@ impl Vgic {
     }
 
     /// Interrupt `id` as `cpu` sees it, if there is one.
-    pub fn snapshot(&self, cpu: usize, id: u32, lists: &impl ListRegisters) -> Option<Snapshot> {
+    pub fn snapshot(&self, cpu: usize, id: u32, lists: &impl ListRegisters) -> Option<InterruptSnapshot> {
         let (index, n) = self.locate(cpu, id)?;
         let bank = &self.banks[index];
         let bit = 1 << n;
         let (pending, active, _) = self.sample(cpu, index, lists);
-        Some(Snapshot {
+        Some(InterruptSnapshot {
             id,
             state: State::of(pending & bit, active & bit),
             enabled: bank.enabled & bit != 0,
@@ -64,7 +64,7 @@ impl Vgic {
     }
 
     /// The interrupts of `cpu` and the SPIs that are enabled, pending or active.
-    pub fn in_use(&self, cpu: usize, lists: &impl ListRegisters) -> impl Iterator<Item = Snapshot> {
+    pub fn in_use(&self, cpu: usize, lists: &impl ListRegisters) -> impl Iterator<Item = InterruptSnapshot> {
         let indices = core::iter::once(cpu).chain(self.cpus.len()..self.banks.len());
         let ids = indices.flat_map(move |index| {
             let bank = &self.banks[index];

@@ -32,9 +32,9 @@ impl SgiRegister {
 
 /// A write to one of these registers, which are laid out alike.
 #[derive(Clone, Copy, Debug)]
-struct Request(u64);
+struct SgiRequest(u64);
 
-impl Request {
+impl SgiRequest {
     /// The INTID, from 0 to 15.
     const fn id(self) -> u32 {
         (self.0 >> 24 & 0xf) as u32
@@ -61,7 +61,7 @@ impl Request {
 impl Vgic {
     /// Sends the SGI that vCPU `cpu` asked for by writing `value` to `register`.
     pub fn send_sgi(&mut self, cpu: usize, register: SgiRegister, value: u64, lists: &mut impl ListRegisters) -> Kick {
-        let request = Request(value);
+        let request = SgiRequest(value);
         let bit = 1 << request.id();
         let mut kick = Kick::NONE;
         for target in request.targets(cpu, self.cpus()).cpus() {

@@ -59,7 +59,7 @@ impl Speculation {
     ) -> Self {
         let field = |id, shift: u32| id_register(id) >> shift & 0xf;
         let csv2 = field(IdRegister::Pfr0, 56);
-        let model = Model::of(midr);
+        let model = CpuModel::of(midr);
         let targets = match firmware.targets {
             _ if csv2 != 0 || model.keeps_targets_apart() => Remedy::None,
             Workaround::NotRequired => Remedy::None,
@@ -158,26 +158,27 @@ impl fmt::Display for Speculation {
 
 /// Which CPU it is: MIDR_EL1.Implementer, bits 31:24, and PartNum, bits 15:4.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Model(u8, u16);
+struct CpuModel(u8, u16);
 
 /// Arm's part numbers.
-const fn arm(part: u16) -> Model {
-    Model(0x41, part)
+const fn arm(part: u16) -> CpuModel {
+    CpuModel(0x41, part)
 }
 
 /// Brahma-B53 (Broadcom), and the little cores of Kryo 2xx, 3xx and 4xx (Qualcomm), which are A53 and A55.
-const OTHERS_IN_ORDER: [Model; 4] = [Model(0x42, 0x100), Model(0x51, 0x801), Model(0x51, 0x803), Model(0x51, 0x805)];
+const OTHERS_IN_ORDER: [CpuModel; 4] =
+    [CpuModel(0x42, 0x100), CpuModel(0x51, 0x801), CpuModel(0x51, 0x803), CpuModel(0x51, 0x805)];
 /// TaiShan v110 (HiSilicon).
-const TAISHAN_V110: Model = Model(0x48, 0xd01);
+const TAISHAN_V110: CpuModel = CpuModel(0x48, 0xd01);
 
-impl Model {
+impl CpuModel {
     const fn of(midr: u64) -> Self {
         Self((midr >> 24) as u8, (midr >> 4 & 0xfff) as u16)
     }
 
     /// Cortex-A35, A53, A55, A510 and A520, which hardly speculate, and their like.
     fn is_in_order(self) -> bool {
-        matches!(self, Model(0x41, 0xd04 | 0xd03 | 0xd05 | 0xd46 | 0xd80)) || OTHERS_IN_ORDER.contains(&self)
+        matches!(self, CpuModel(0x41, 0xd04 | 0xd03 | 0xd05 | 0xd46 | 0xd80)) || OTHERS_IN_ORDER.contains(&self)
     }
 
     /// Whether variant 2 does not concern it, though it may be older than CSV2.
@@ -188,27 +189,27 @@ impl Model {
     /// After how many rounds of branches nothing of the older history is left, if that is known (Arm, "Spectre-BHB",
     /// table of affected CPUs, and what vendors told Linux).
     fn rounds(self) -> Option<NonZeroU32> {
-        const A57: Model = arm(0xd07);
-        const A72: Model = arm(0xd08);
-        const A76: Model = arm(0xd0b);
-        const A76AE: Model = arm(0xd0e);
-        const A77: Model = arm(0xd0d);
-        const N1: Model = arm(0xd0c);
-        const KRYO_4XX_GOLD: Model = Model(0x51, 0x804);
-        const A78: Model = arm(0xd41);
-        const A78AE: Model = arm(0xd42);
-        const A78C: Model = arm(0xd4b);
-        const X1: Model = arm(0xd44);
-        const X1C: Model = arm(0xd4c);
-        const A710: Model = arm(0xd47);
-        const X2: Model = arm(0xd48);
-        const N2: Model = arm(0xd49);
-        const V1: Model = arm(0xd40);
-        const A715: Model = arm(0xd4d);
-        const A720: Model = arm(0xd81);
-        const X3: Model = arm(0xd4e);
-        const V2: Model = arm(0xd4f);
-        const AMPERE1: Model = Model(0xc0, 0xac3);
+        const A57: CpuModel = arm(0xd07);
+        const A72: CpuModel = arm(0xd08);
+        const A76: CpuModel = arm(0xd0b);
+        const A76AE: CpuModel = arm(0xd0e);
+        const A77: CpuModel = arm(0xd0d);
+        const N1: CpuModel = arm(0xd0c);
+        const KRYO_4XX_GOLD: CpuModel = CpuModel(0x51, 0x804);
+        const A78: CpuModel = arm(0xd41);
+        const A78AE: CpuModel = arm(0xd42);
+        const A78C: CpuModel = arm(0xd4b);
+        const X1: CpuModel = arm(0xd44);
+        const X1C: CpuModel = arm(0xd4c);
+        const A710: CpuModel = arm(0xd47);
+        const X2: CpuModel = arm(0xd48);
+        const N2: CpuModel = arm(0xd49);
+        const V1: CpuModel = arm(0xd40);
+        const A715: CpuModel = arm(0xd4d);
+        const A720: CpuModel = arm(0xd81);
+        const X3: CpuModel = arm(0xd4e);
+        const V2: CpuModel = arm(0xd4f);
+        const AMPERE1: CpuModel = CpuModel(0xc0, 0xac3);
         let rounds = match self {
             A57 | A72 => 8,
             AMPERE1 => 11,

@@ -7,8 +7,8 @@
 //! Pure. The hardware must not walk the tables before [`fill`] has returned and its stores are published.
 
 use crate::base::addr::{GuestAddr, PAGE_SIZE, PhysAddr};
-use crate::guest::isolation::stage2::format::{Descriptor, START_LEVEL};
-use crate::guest::isolation::stage2::plan::{Plan, Segment};
+use crate::guest::isolation::stage2::format::{START_LEVEL, Stage2Descriptor};
+use crate::guest::isolation::stage2::plan::{Segment, Stage2Plan};
 use crate::mmu::descriptor::{ENTRIES, Level, Table};
 
 /// Fills `tables`, zeroed and at the physical address `base`, as `plan` says.
@@ -17,8 +17,8 @@ use crate::mmu::descriptor::{ENTRIES, Level, Table};
 ///
 /// # Panics
 ///
-/// If there are fewer tables than [`Plan::tables`].
-pub fn fill(plan: &Plan, base: PhysAddr, tables: &mut [Table]) {
+/// If there are fewer tables than [`Stage2Plan::tables`].
+pub fn fill(plan: &Stage2Plan, base: PhysAddr, tables: &mut [Table]) {
     let mut tables = Tables { base, tables, used: plan.config().root_tables() as usize };
     plan.segments().for_each(|segment| tables.write(&segment));
 }
@@ -31,14 +31,14 @@ pub struct Translation {
     /// The level of the leaf, and so its size.
     pub level: Level,
     /// The leaf.
-    pub leaf: Descriptor,
+    pub leaf: Stage2Descriptor,
 }
 
 /// Walks `tables`, at the physical address `base`, as hardware does.
 pub fn translate(tables: &[Table], base: PhysAddr, ipa: GuestAddr) -> Option<Translation> {
     let (mut table, mut level) = (root_table(ipa.get()), START_LEVEL);
     loop {
-        let entry = Descriptor::from_bits(*tables.get(table)?.get(level.index(ipa.get()) as usize)?);
+        let entry = Stage2Descriptor::from_bits(*tables.get(table)?.get(level.index(ipa.get()) as usize)?);
         if !entry.is_valid() {
             return None;
         }
@@ -69,7 +69,7 @@ impl Tables<'_> {
         let hinted = segment.hinted();
         let offsets = (0..ipa.end - ipa.start).step_by(level.size() as usize);
         for offset in offsets {
-            let leaf = Descriptor::leaf(level, PhysAddr::new(pa.get() + offset), kind);
+            let leaf = Stage2Descriptor::leaf(level, PhysAddr::new(pa.get() + offset), kind);
             let at = ipa.start + offset;
             let leaf = if hinted.contains(&at) { leaf.with_hint() } else { leaf };
             *self.entry(level, at) = leaf.bits();
@@ -90,10 +90,10 @@ impl Tables<'_> {
     fn below(&mut self, table: usize, index: usize) -> usize {
         let entry = &mut self.tables[table][index];
         if *entry == 0 {
-            *entry = Descriptor::table(PhysAddr::new(self.base.get() + self.used as u64 * PAGE_SIZE)).bits();
+            *entry = Stage2Descriptor::table(PhysAddr::new(self.base.get() + self.used as u64 * PAGE_SIZE)).bits();
             self.used += 1;
         }
-        let found = Descriptor::from_bits(*entry).address();
+        let found = Stage2Descriptor::from_bits(*entry).address();
         ((found.get() - self.base.get()) / PAGE_SIZE) as usize
     }
 }

@@ -8,7 +8,7 @@
 //! Levels and the contiguous hint are those of [`crate::mmu::descriptor`]; only the bits of a leaf differ.
 
 use crate::base::addr::{PAGE_SHIFT, PhysAddr};
-use crate::guest::memory::extent::Kind;
+use crate::guest::memory::extent::ExtentKind;
 use crate::mmu::descriptor::{ADDRESS_BITS, ENTRIES, Level};
 
 /// The widest guest address that is used, in bits.
@@ -44,7 +44,7 @@ const EXECUTE_NEVER: u64 = 0b10 << 53;
 /// Bits 47:12, the output address or the next table.
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - (1 << PAGE_SHIFT);
 
-impl Kind {
+impl ExtentKind {
     /// The bits of a leaf that come from its kind.
     const fn bits(self) -> u64 {
         ACCESSED
@@ -59,9 +59,9 @@ impl Kind {
 /// One entry of a stage 2 translation table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Descriptor(u64);
+pub struct Stage2Descriptor(u64);
 
-impl Descriptor {
+impl Stage2Descriptor {
     /// The descriptor with the bits `raw`, as read from a table.
     pub const fn from_bits(raw: u64) -> Self {
         Self(raw)
@@ -74,7 +74,7 @@ impl Descriptor {
 
     /// A leaf of `level`, 1 to 3, for the output address `pa`, without contiguous hint. Address bits below the size of the
     /// leaf are dropped.
-    pub const fn leaf(level: Level, pa: PhysAddr, kind: Kind) -> Self {
+    pub const fn leaf(level: Level, pa: PhysAddr, kind: ExtentKind) -> Self {
         let shape = match level {
             Level::L0 | Level::L1 | Level::L2 => VALID,
             Level::L3 => VALID | TABLE_OR_PAGE,
@@ -113,9 +113,9 @@ impl Descriptor {
     }
 
     /// What the leaf leads to, or `None` for bits that [`Self::leaf`] never sets.
-    pub fn kind(self) -> Option<Kind> {
+    pub fn kind(self) -> Option<ExtentKind> {
         const OWN: u64 = NORMAL_WRITE_BACK | READ_WRITE | INNER_SHAREABLE | ACCESSED | 0b11 << 53;
-        [Kind::Ram, Kind::Rom, Kind::Device].into_iter().find(|kind| kind.bits() == self.0 & OWN)
+        [ExtentKind::Ram, ExtentKind::Rom, ExtentKind::Device].into_iter().find(|kind| kind.bits() == self.0 & OWN)
     }
 }
 
@@ -200,9 +200,9 @@ pub const fn vttbr(root: PhysAddr, vmid: Vmid) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Descriptor, Vmid, vttbr};
+    use super::{Config, Stage2Descriptor, Vmid, vttbr};
     use crate::base::addr::PhysAddr;
-    use crate::guest::memory::extent::Kind;
+    use crate::guest::memory::extent::ExtentKind;
     use crate::mmu::descriptor::Level;
     use aarch64_paging::descriptor::Stage2Attributes;
 
@@ -211,43 +211,43 @@ mod tests {
     /// Bits written out by hand from DDI 0487, D8.3.
     #[test]
     fn leaves_have_the_architectures_bits() {
-        let bits = |level, kind| Descriptor::leaf(level, PA, kind).bits();
-        assert_eq!(bits(Level::L3, Kind::Ram), 0x0000_abcd_c000_07ff);
-        assert_eq!(bits(Level::L2, Kind::Ram), 0x0000_abcd_c000_07fd);
-        assert_eq!(bits(Level::L1, Kind::Rom), 0x0000_abcd_c000_077d);
-        assert_eq!(bits(Level::L3, Kind::Device), 0x0040_abcd_c000_06c7);
-        assert_eq!(Descriptor::leaf(Level::L2, PA, Kind::Ram).with_hint().bits(), 0x0010_abcd_c000_07fd);
-        assert_eq!(Descriptor::table(PA).bits(), 0x0000_abcd_c000_0003);
+        let bits = |level, kind| Stage2Descriptor::leaf(level, PA, kind).bits();
+        assert_eq!(bits(Level::L3, ExtentKind::Ram), 0x0000_abcd_c000_07ff);
+        assert_eq!(bits(Level::L2, ExtentKind::Ram), 0x0000_abcd_c000_07fd);
+        assert_eq!(bits(Level::L1, ExtentKind::Rom), 0x0000_abcd_c000_077d);
+        assert_eq!(bits(Level::L3, ExtentKind::Device), 0x0040_abcd_c000_06c7);
+        assert_eq!(Stage2Descriptor::leaf(Level::L2, PA, ExtentKind::Ram).with_hint().bits(), 0x0010_abcd_c000_07fd);
+        assert_eq!(Stage2Descriptor::table(PA).bits(), 0x0000_abcd_c000_0003);
     }
 
     #[test]
     fn the_other_library_has_the_same_names_for_the_bits() {
         let page = |kind| {
-            Stage2Attributes::from_bits_retain(Descriptor::leaf(Level::L3, PhysAddr::new(0), kind).bits() as usize)
+            Stage2Attributes::from_bits_retain(Stage2Descriptor::leaf(Level::L3, PhysAddr::new(0), kind).bits() as usize)
         };
         let common = Stage2Attributes::VALID | Stage2Attributes::TABLE_OR_PAGE | Stage2Attributes::ACCESS_FLAG;
         let normal = common
             | Stage2Attributes::MEMATTR_NORMAL_INNER_WB
             | Stage2Attributes::MEMATTR_NORMAL_OUTER_WB
             | Stage2Attributes::SH_INNER;
-        assert_eq!(page(Kind::Ram), normal | Stage2Attributes::S2AP_ACCESS_RW);
-        assert_eq!(page(Kind::Rom), normal | Stage2Attributes::S2AP_ACCESS_RO);
+        assert_eq!(page(ExtentKind::Ram), normal | Stage2Attributes::S2AP_ACCESS_RW);
+        assert_eq!(page(ExtentKind::Rom), normal | Stage2Attributes::S2AP_ACCESS_RO);
         let device = Stage2Attributes::MEMATTR_DEVICE_nGnRE | Stage2Attributes::SH_OUTER | Stage2Attributes::XN;
-        assert_eq!(page(Kind::Device), common | device | Stage2Attributes::S2AP_ACCESS_RW);
+        assert_eq!(page(ExtentKind::Device), common | device | Stage2Attributes::S2AP_ACCESS_RW);
     }
 
     #[test]
     fn a_kind_survives_encoding_at_every_level() {
-        for kind in [Kind::Ram, Kind::Rom, Kind::Device] {
+        for kind in [ExtentKind::Ram, ExtentKind::Rom, ExtentKind::Device] {
             for level in [Level::L1, Level::L2, Level::L3] {
-                let leaf = Descriptor::leaf(level, PA, kind).with_hint();
+                let leaf = Stage2Descriptor::leaf(level, PA, kind).with_hint();
                 assert_eq!((leaf.kind(), leaf.address(), leaf.is_contiguous()), (Some(kind), PA, true));
                 assert!(leaf.is_valid() && !leaf.is_table(level));
             }
         }
-        assert_eq!(Descriptor::table(PA).kind(), None);
-        let write_only = Descriptor::leaf(Level::L3, PA, Kind::Ram).bits() & !(1 << 6);
-        assert_eq!(Descriptor::from_bits(write_only).kind(), None);
+        assert_eq!(Stage2Descriptor::table(PA).kind(), None);
+        let write_only = Stage2Descriptor::leaf(Level::L3, PA, ExtentKind::Ram).bits() & !(1 << 6);
+        assert_eq!(Stage2Descriptor::from_bits(write_only).kind(), None);
     }
 
     /// Worked out by hand, field by field: RES1 0x8000_0000, PS << 16, SH0 0x3000, ORGN0 0x400, IRGN0 0x100, SL0 0x40,

@@ -12,8 +12,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use crate::guest::memory::extent::{Extent, Kind};
+pub use crate::guest::memory::extent::{Extent, ExtentKind};
 pub use build::{Translation, translate};
 pub use format::{Config, Vmid};
-pub use plan::{Leaves, Plan, PlanError};
+pub use plan::{Stage2Leaves, Stage2Plan, Stage2PlanError};
 pub use tables::{Stage2, Stage2Error};

@@ -10,7 +10,7 @@
 use crate::base::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use crate::base::sort;
 use crate::guest::isolation::stage2::format::Config;
-use crate::guest::memory::extent::{Extent, Kind};
+use crate::guest::memory::extent::{Extent, ExtentKind};
 use crate::mmu::descriptor::{ADDRESS_BITS, Level, RUN};
 use alloc::vec::Vec;
 use core::fmt;
@@ -19,7 +19,7 @@ use core::ops::Range;
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlanError {
+pub enum Stage2PlanError {
     /// A guest address that is not the start of a page.
     #[error("{extent} does not start at a multiple of 4 KiB")]
     Unaligned {
@@ -52,18 +52,18 @@ pub enum PlanError {
 
 /// How the guest is translated, for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leaves {
-    /// Leaves of 1 GiB.
+pub struct Stage2Leaves {
+    /// Stage2Leaves of 1 GiB.
     pub gigabytes: u64,
-    /// Leaves of 2 MiB.
+    /// Stage2Leaves of 2 MiB.
     pub blocks: u64,
-    /// Leaves of 4 KiB.
+    /// Stage2Leaves of 4 KiB.
     pub pages: u64,
     /// Runs of 16 of the last two that have the contiguous hint.
     pub runs: u64,
 }
 
-impl fmt::Display for Leaves {
+impl fmt::Display for Stage2Leaves {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { gigabytes, blocks, pages, runs } = self;
         write!(f, "{gigabytes} x 1 GiB, {blocks} x 2 MiB, {pages} x 4 KiB, {runs} contiguous runs")
@@ -76,7 +76,7 @@ pub struct Segment {
     /// Level of the leaves.
     pub level: Level,
     /// What the leaves lead to.
-    pub kind: Kind,
+    pub kind: ExtentKind,
     /// Guest addresses, in bytes; multiples of the leaf's size.
     pub ipa: Range<u64>,
     /// What the first one leads to.
@@ -96,32 +96,32 @@ impl Segment {
 
 /// The tables of one guest.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Stage2Plan {
     config: Config,
     extents: Vec<Extent>,
     tables: u64,
-    leaves: Leaves,
+    leaves: Stage2Leaves,
 }
 
-impl Plan {
+impl Stage2Plan {
     /// Plans tables for `extents`, in any order. Empty ones are left out.
     ///
     /// # Errors
     ///
-    /// [`PlanError`] if two overlap or one cannot be translated.
-    pub fn new(config: Config, extents: &[Extent]) -> Result<Self, PlanError> {
+    /// [`Stage2PlanError`] if two overlap or one cannot be translated.
+    pub fn new(config: Config, extents: &[Extent]) -> Result<Self, Stage2PlanError> {
         let mut sorted: Vec<Extent> = extents.iter().copied().filter(|extent| extent.frames > 0).collect();
         sorted.iter().try_for_each(|extent| check(config, *extent))?;
         sort::by_key(&mut sorted, |extent| extent.ipa);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[1].ipa.get() < pair[0].end()) {
-            return Err(PlanError::Overlap { first: pair[0], second: pair[1] });
+            return Err(Stage2PlanError::Overlap { first: pair[0], second: pair[1] });
         }
         sorted.dedup_by(|next, extent| {
             let joined = extent.continues_with(next);
             extent.frames += if joined { next.frames } else { 0 };
             joined
         });
-        let mut plan = Self { config, extents: sorted, tables: 0, leaves: Leaves::default() };
+        let mut plan = Self { config, extents: sorted, tables: 0, leaves: Stage2Leaves::default() };
         (plan.tables, plan.leaves) = plan.count();
         Ok(plan)
     }
@@ -137,7 +137,7 @@ impl Plan {
     }
 
     /// How many leaves of each size there will be.
-    pub const fn leaves(&self) -> Leaves {
+    pub const fn leaves(&self) -> Stage2Leaves {
         self.leaves
     }
 
@@ -151,8 +151,8 @@ impl Plan {
         self.extents.iter().flat_map(|extent| Segments { rest: *extent })
     }
 
-    fn count(&self) -> (u64, Leaves) {
-        let mut leaves = Leaves::default();
+    fn count(&self) -> (u64, Stage2Leaves) {
+        let mut leaves = Stage2Leaves::default();
         let mut level_2 = Entered::new(Level::L1);
         let mut level_3 = Entered::new(Level::L2);
         for segment in self.segments() {
@@ -175,17 +175,17 @@ impl Plan {
     }
 }
 
-fn check(config: Config, extent: Extent) -> Result<(), PlanError> {
+fn check(config: Config, extent: Extent) -> Result<(), Stage2PlanError> {
     if !extent.ipa.is_aligned(PAGE_SIZE) {
-        return Err(PlanError::Unaligned { extent });
+        return Err(Stage2PlanError::Unaligned { extent });
     }
     if extent.end() > config.ipa_end() {
-        return Err(PlanError::GuestWidth { extent, ipa_bits: config.ipa_bits() });
+        return Err(Stage2PlanError::GuestWidth { extent, ipa_bits: config.ipa_bits() });
     }
     const MFN_END: u64 = 1 << (ADDRESS_BITS - PAGE_SHIFT);
     match extent.mfn.checked_add(extent.frames) {
         Some(end) if end.get() <= MFN_END => Ok(()),
-        _ => Err(PlanError::PhysicalWidth { extent }),
+        _ => Err(Stage2PlanError::PhysicalWidth { extent }),
     }
 }
 

@@ -3,14 +3,14 @@
 use crate::arch::tlb::TlbOps;
 use crate::arch::{self, Tlb};
 use crate::base::addr::{Bytes, GuestAddr, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr};
-use crate::frames::frametable::page_info::Owner;
+use crate::frames::frametable::page_info::FrameOwner;
 use crate::frames::page_alloc::PageError;
 use crate::guest::isolation::stage2::build::{self, Translation};
 use crate::guest::isolation::stage2::format::{Config, Vmid, vttbr};
-use crate::guest::isolation::stage2::plan::{Leaves, Plan};
+use crate::guest::isolation::stage2::plan::{Stage2Leaves, Stage2Plan};
 use crate::guest::memory::frames::blocks;
 use crate::guest::memory::window::Window;
-use crate::memory::Kernel;
+use crate::memory::HostMemory;
 use crate::vmap::VmapError;
 use core::ops::Range;
 
@@ -36,7 +36,7 @@ pub enum Stage2Error {
 #[derive(Debug)]
 pub struct Stage2 {
     config: Config,
-    leaves: Leaves,
+    leaves: Stage2Leaves,
     first: Mfn,
     tables: u64,
 }
@@ -44,19 +44,20 @@ pub struct Stage2 {
 impl Stage2 {
     /// Builds the tables of `plan`, ready to be walked by any CPU.
     ///
-    /// They take [`Plan::tables`] pages, from one block whose rest goes back at once.
+    /// They take [`Stage2Plan::tables`] pages, from one block whose rest goes back at once.
     ///
     /// # Errors
     ///
     /// [`Stage2Error`].
-    pub fn build(kernel: &Kernel, plan: &Plan) -> Result<Self, Stage2Error> {
+    pub fn build(host: &HostMemory, plan: &Stage2Plan) -> Result<Self, Stage2Error> {
         let tables = plan.tables();
         // A block is aligned to its size, so the root's tables, with which it begins, are aligned to theirs.
         let order = tables.next_power_of_two().ilog2();
-        let first = kernel.alloc(order, Owner::HYPERVISOR).map_err(|source| Stage2Error::Memory { tables, source })?;
+        let first =
+            host.alloc(order, FrameOwner::HYPERVISOR).map_err(|source| Stage2Error::Memory { tables, source })?;
         let stage2 = Self { config: plan.config(), leaves: plan.leaves(), first, tables };
-        give_back(kernel, frames(first, tables, 1 << order));
-        match stage2.window(kernel) {
+        give_back(host, frames(first, tables, 1 << order));
+        match stage2.window(host) {
             Ok(mut window) => {
                 arch::zero(window.bytes_mut());
                 build::fill(plan, stage2.root(), window.tables_mut());
@@ -65,7 +66,7 @@ impl Stage2 {
                 Ok(stage2)
             }
             Err(error) => {
-                stage2.release(kernel);
+                stage2.release(host);
                 Err(error.into())
             }
         }
@@ -75,8 +76,8 @@ impl Stage2 {
     ///
     /// The guest must be dead: no CPU has the tables in VTTBR_EL2, and their TLB entries are gone (TLBI VMALLS12E1IS with
     /// their VMID, DDI 0487, D8 "TLB maintenance").
-    pub fn release(self, kernel: &Kernel) {
-        give_back(kernel, frames(self.first, 0, self.tables));
+    pub fn release(self, host: &HostMemory) {
+        give_back(host, frames(self.first, 0, self.tables));
     }
 
     /// The first table, for VTTBR_EL2.
@@ -100,7 +101,7 @@ impl Stage2 {
     }
 
     /// How many leaves of each size there are.
-    pub const fn leaves(&self) -> Leaves {
+    pub const fn leaves(&self) -> Stage2Leaves {
         self.leaves
     }
 
@@ -108,16 +109,16 @@ impl Stage2 {
     ///
     /// # Errors
     ///
-    /// As for [`Kernel::vmap_contig`].
-    pub fn translate(&self, kernel: &Kernel, ipa: GuestAddr) -> Result<Option<Translation>, VmapError> {
-        Ok(build::translate(self.window(kernel)?.tables_mut(), self.root(), ipa))
+    /// As for [`HostMemory::vmap_contig`].
+    pub fn translate(&self, host: &HostMemory, ipa: GuestAddr) -> Result<Option<Translation>, VmapError> {
+        Ok(build::translate(self.window(host)?.tables_mut(), self.root(), ipa))
     }
 
     /// All tables.
-    fn window(&self, kernel: &Kernel) -> Result<Window<'_>, VmapError> {
+    fn window(&self, host: &HostMemory) -> Result<Window<'_>, VmapError> {
         // SAFETY: the frames are the tables' own, allocated in `build`, and no window outlives the call that opens it.
         // CPUs that walk the tables of a running guest only read them, and after `build` so does EL2.
-        unsafe { Window::open(kernel, self.first, self.tables) }
+        unsafe { Window::open(host, self.first, self.tables) }
     }
 }
 
@@ -127,9 +128,9 @@ fn frames(first: Mfn, from: u64, to: u64) -> Range<Mfn> {
     frame(from)..frame(to)
 }
 
-fn give_back(kernel: &Kernel, range: Range<Mfn>) {
+fn give_back(host: &HostMemory, range: Range<Mfn>) {
     for block in blocks(range) {
-        if let Err(error) = kernel.free(block.first, block.order) {
+        if let Err(error) = host.free(block.first, block.order) {
             panic!("stage 2 tables are the hypervisor's alone: {error}");
         }
     }

@@ -155,14 +155,14 @@ pub enum PageSize {
 
 /// What an Image's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
+struct ImageHeader {
     text_offset: u64,
     /// Memory that the kernel needs from its first byte on, in bytes; 0 if it does not say.
     image_size: u64,
     flags: u64,
 }
 
-impl Header {
+impl ImageHeader {
     /// Reads the header, or says what was found instead.
     fn read(start: &[u8; HEADER_SIZE]) -> Result<Self, LooksLike> {
         if bytes_at(start, MAGIC_OFFSET) != MAGIC {
@@ -186,7 +186,7 @@ fn bytes_at<const N: usize>(header: &[u8; HEADER_SIZE], offset: usize) -> [u8; N
 #[derive(Clone, Copy, Debug)]
 pub struct KernelImage<'a> {
     contents: Contents<'a>,
-    header: Header,
+    header: ImageHeader,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -200,12 +200,12 @@ impl<'a> KernelImage<'a> {
     pub fn probe(module: &'a [u8]) -> Result<Self, KernelError> {
         let (contents, header) = if module.starts_with(&gzip::MAGIC) {
             let member = Member::new(module)?;
-            (Contents::Packed(member), Header::read(&member.start()?).map_err(KernelError::PackedOther)?)
+            (Contents::Packed(member), ImageHeader::read(&member.start()?).map_err(KernelError::PackedOther)?)
         } else {
             let start = module.first_chunk().ok_or(KernelError::TooShort { bytes: module.len() })?;
-            (Contents::Plain(module), Header::read(start).map_err(KernelError::Other)?)
+            (Contents::Plain(module), ImageHeader::read(start).map_err(KernelError::Other)?)
         };
-        let Header { text_offset, flags, .. } = header;
+        let ImageHeader { text_offset, flags, .. } = header;
         if flags & BIG_ENDIAN != 0 {
             return Err(KernelError::BigEndian { flags });
         }

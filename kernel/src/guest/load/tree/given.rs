@@ -12,7 +12,7 @@
 //! recursion here to be a danger to the stack.
 
 use super::nodes::{gic_name, uart_name};
-use super::{TreeError, at};
+use super::{GuestTreeError, at};
 use crate::devtree::{is_compatible, text};
 use alloc::format;
 use alloc::string::String;
@@ -44,7 +44,7 @@ pub(super) struct Given<'b, 'a> {
 
 /// What a child of a given tree's root is to the guest's tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum NodeRole {
     Chosen,
     /// The interrupt controller, or what stands for it.
     Gic,
@@ -54,7 +54,7 @@ enum Role {
     Copied,
 }
 
-impl Role {
+impl NodeRole {
     fn of(child: FdtNode<'_, '_>) -> Self {
         let is_memory = || {
             let kind = child.property("device_type").and_then(|kind| text(kind.value));
@@ -74,7 +74,7 @@ impl Role {
 
 impl<'b, 'a> Given<'b, 'a> {
     /// Looks at the children of the root.
-    pub fn read(tree: &'b Fdt<'a>) -> Result<Self, TreeError> {
+    pub fn read(tree: &'b Fdt<'a>) -> Result<Self, GuestTreeError> {
         let mut given = Self::default();
         // A checked tree has a root; nothing can be taken from one without.
         let Some(root) = tree.find_node("/") else {
@@ -84,41 +84,43 @@ impl<'b, 'a> Given<'b, 'a> {
         let cells = root.cell_sizes();
         for child in root.children() {
             let path = || format!("/{}", child.name);
-            match Role::of(child) {
-                Role::Chosen => given.bootargs = child.property("bootargs").and_then(|bootargs| text(bootargs.value)),
-                Role::Gic => given.gic = given.gic.or(phandle(child)),
-                Role::Dropped => {}
-                Role::Overlay => return Err(TreeError::Overlay { node: path() }),
-                Role::Copied if is_addressed(child) && (cells.address_cells, cells.size_cells) != (2, 2) => {
-                    let (address, size) = (cells.address_cells, cells.size_cells);
-                    return Err(TreeError::Cells { node: path(), address, size });
+            match NodeRole::of(child) {
+                NodeRole::Chosen => {
+                    given.bootargs = child.property("bootargs").and_then(|bootargs| text(bootargs.value))
                 }
-                Role::Copied => {}
+                NodeRole::Gic => given.gic = given.gic.or(phandle(child)),
+                NodeRole::Dropped => {}
+                NodeRole::Overlay => return Err(GuestTreeError::Overlay { node: path() }),
+                NodeRole::Copied if is_addressed(child) && (cells.address_cells, cells.size_cells) != (2, 2) => {
+                    let (address, size) = (cells.address_cells, cells.size_cells);
+                    return Err(GuestTreeError::Cells { node: path(), address, size });
+                }
+                NodeRole::Copied => {}
             }
         }
         Ok(given)
     }
 
     /// Writes what is to be copied into the open root of `fdt`.
-    pub fn copy(&self, fdt: &mut FdtWriter) -> Result<(), TreeError> {
+    pub fn copy(&self, fdt: &mut FdtWriter) -> Result<(), GuestTreeError> {
         let children = self.root.into_iter().flat_map(FdtNode::children);
-        let mut copied = children.filter(|child| Role::of(*child) == Role::Copied);
+        let mut copied = children.filter(|child| NodeRole::of(*child) == NodeRole::Copied);
         copied.try_for_each(|child| copy(child, &format!("/{}", child.name), fdt))
     }
 }
 
 /// Copies `node`, whose path is `path`, and all below it.
-fn copy(node: FdtNode<'_, '_>, path: &str, fdt: &mut FdtWriter) -> Result<(), TreeError> {
+fn copy(node: FdtNode<'_, '_>, path: &str, fdt: &mut FdtWriter) -> Result<(), GuestTreeError> {
     let open = fdt.begin_node(node.name).map_err(at(path))?;
     for property in node.properties() {
         if ASSIGNMENT.contains(&property.name) {
-            return Err(TreeError::Assignment { node: path.into(), property: String::from(property.name) });
+            return Err(GuestTreeError::Assignment { node: path.into(), property: String::from(property.name) });
         }
         match <[u8; 4]>::try_from(property.value) {
             Ok(cell) if property.name == "phandle" => {
                 let phandle = u32::from_be_bytes(cell);
                 fdt.property_phandle(phandle).map_err(|error| match error {
-                    vm_fdt::Error::DuplicatePhandle => TreeError::Phandle { node: path.into(), phandle },
+                    vm_fdt::Error::DuplicatePhandle => GuestTreeError::Phandle { node: path.into(), phandle },
                     error => at(path)(error),
                 })?;
             }

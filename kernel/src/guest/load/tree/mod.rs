@@ -55,7 +55,7 @@ pub struct GuestTree<'a> {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]
-pub enum TreeError {
+pub enum GuestTreeError {
     #[error("{vcpus} CPUs are not from 1 to {MAX_VCPUS}")]
     Vcpus { vcpus: u32 },
     #[error("multiboot,device-tree: {0}")]
@@ -78,10 +78,10 @@ pub enum TreeError {
 
 impl GuestTree<'_> {
     /// The tree as a blob of at most [`MAX_SIZE`] bytes.
-    pub fn blob(&self) -> Result<Vec<u8>, TreeError> {
+    pub fn blob(&self) -> Result<Vec<u8>, GuestTreeError> {
         let vcpus = self.vcpus;
         if !(1..=MAX_VCPUS).contains(&vcpus) {
-            return Err(TreeError::Vcpus { vcpus });
+            return Err(GuestTreeError::Vcpus { vcpus });
         }
         let given = self.given.map(Blob::check).transpose()?;
         let reader = given.as_ref().map(Blob::reader);
@@ -104,15 +104,15 @@ impl GuestTree<'_> {
         given.copy(&mut fdt)?;
         let blob = fdt.end_node(root).and_then(|()| fdt.finish()).map_err(at("/"))?;
         if blob.len() > MAX_SIZE {
-            return Err(TreeError::TooLarge { bytes: blob.len() });
+            return Err(GuestTreeError::TooLarge { bytes: blob.len() });
         }
         Ok(blob)
     }
 }
 
 /// Adds to a writer's error which node could not be written.
-fn at(node: &str) -> impl Fn(vm_fdt::Error) -> TreeError {
-    move |error| TreeError::Write { node: node.into(), error }
+fn at(node: &str) -> impl Fn(vm_fdt::Error) -> GuestTreeError {
+    move |error| GuestTreeError::Write { node: node.into(), error }
 }
 
 /// Writes a node with what `body` writes into it.

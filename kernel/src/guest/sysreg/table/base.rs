@@ -1,7 +1,7 @@
 //! What Armv8.0 has beside debug, and what is reset.
 
 use super::Fate::{Absent, Constant, Interface, Pstate, Reset, Trapped, Varies};
-use super::Trap::Set;
+use super::TrapBit::Set;
 use super::{Control, Feature, Row};
 use crate::arch::el1_reset::reset_registers;
 

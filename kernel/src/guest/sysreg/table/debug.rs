@@ -3,7 +3,7 @@
 
 use super::Fate::{Absent, Trapped};
 use super::Row;
-use super::Trap::{Clear, Set};
+use super::TrapBit::{Clear, Set};
 use crate::arch::controls::Control::{Cptr, Hdfgrtr, Hdfgrtr2, Hdfgwtr2, Mdcr};
 
 /// MDCR_EL2.TDA, TDRA and TDOSA.

@@ -2,7 +2,7 @@
 
 use super::Fate::{Pstate, Trapped, Varies};
 use super::Row;
-use super::Trap::{Clear, Set};
+use super::TrapBit::{Clear, Set};
 use crate::arch::controls::Control::{Cptr, Hcr, Hcrx, Hfgrtr, Hfgrtr2, Mpam2};
 
 /// HCR_EL2.TERR, and ATA of 0; TLOR.

@@ -24,7 +24,7 @@ pub enum Fate {
     /// It is part of PSTATE, or decided by it, with which each guest starts anew.
     Pstate,
     /// Access comes to EL2, which stands in for it, or the guest takes an exception.
-    Trapped(Trap),
+    Trapped(TrapBit),
     /// It says what the machine is: nothing can be written.
     Constant,
     /// It counts, or is random: for this reason it differs from one read to the next, whoever reads.
@@ -35,7 +35,7 @@ pub enum Fate {
 
 /// What brings an access to EL2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trap {
+pub enum TrapBit {
     /// A bit that is 1.
     Set(Control, u32),
     /// A bit that is 0, as those whose names begin with n, or enable something.

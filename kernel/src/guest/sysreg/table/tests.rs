@@ -1,4 +1,4 @@
-use super::{Fate, Row, Trap, number, row, rows};
+use super::{Fate, Row, TrapBit, number, row, rows};
 use crate::arch::controls::{Control, Feature, IdRegisters};
 use crate::arch::syndrome::Access;
 use crate::guest::sysreg::{Handling, SystemRegister, handling, names};
@@ -48,8 +48,8 @@ fn what_a_row_says_is_trapped_is_trapped() {
     let holds = |control: Control, bit: u32| control.value(&EVERYTHING).unwrap() >> bit & 1;
     for row in rows() {
         match row.fate {
-            Fate::Trapped(Trap::Set(control, bit)) => assert_eq!(holds(control, bit), 1, "{}", row.name),
-            Fate::Trapped(Trap::Clear(control, bit)) => assert_eq!(holds(control, bit), 0, "{}", row.name),
+            Fate::Trapped(TrapBit::Set(control, bit)) => assert_eq!(holds(control, bit), 1, "{}", row.name),
+            Fate::Trapped(TrapBit::Clear(control, bit)) => assert_eq!(holds(control, bit), 0, "{}", row.name),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! What a list register is given of an interrupt, and what comes back.
 
-use super::Bank;
+use super::InterruptBank;
 use crate::arch::list_register::{End, ListRegister, State};
 use crate::arch::virtual_interface::Group;
 
@@ -12,7 +12,7 @@ pub(in super::super) enum Waiting {
     Others,
 }
 
-impl Bank {
+impl InterruptBank {
     /// What was pending and active of those that are listed, when they were.
     pub(in super::super) fn lent(&self) -> (u32, u32) {
         (self.lent_latch & !self.forget_pending, self.lent_active & !self.forget_active)

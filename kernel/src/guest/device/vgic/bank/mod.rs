@@ -9,7 +9,7 @@ mod listing;
 
 pub(super) use listing::Waiting;
 
-use super::Line;
+use super::LineLevel;
 use super::affinity::Affinity;
 use crate::arch::virtual_interface::Group;
 
@@ -20,7 +20,7 @@ pub(super) const SGIS: u32 = 0xffff;
 
 /// 32 interrupts. An SPI has a target that the guest chooses; an SGI or PPI has its vCPU.
 #[derive(Clone, Debug)]
-pub(super) struct Bank {
+pub(super) struct InterruptBank {
     pub(super) enabled: u32,
     /// In group 1.
     pub(super) group: u32,
@@ -61,7 +61,7 @@ pub(super) struct Bank {
     slot: [u8; INTERRUPTS],
 }
 
-impl Bank {
+impl InterruptBank {
     /// SGIs and PPIs of `cpu`.
     pub(super) fn private(cpu: usize) -> Self {
         let mut bank = Self { edge: SGIS, ..Self::shared() };
@@ -111,12 +111,12 @@ impl Bank {
     }
 
     /// Sets the line of `n`; whether that changes anything.
-    pub(super) fn set_line(&mut self, n: u32, line: Line) -> bool {
+    pub(super) fn set_line(&mut self, n: u32, line: LineLevel) -> bool {
         let bit = 1 << n;
         let old = self.line;
         match line {
-            Line::Low => self.line &= !bit,
-            Line::High => self.line |= bit,
+            LineLevel::Low => self.line &= !bit,
+            LineLevel::High => self.line |= bit,
         }
         let rose = self.line & !old;
         self.latched |= rose & self.edge;

@@ -1,6 +1,6 @@
 //! The vGIC with its list registers does what a GIC without them would, whatever the guest, its devices and its vCPUs do.
 
-use super::super::{Access, Kick, Line, SgiRegister, Shape, Vgic};
+use super::super::{GicAccess, Kick, LineLevel, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::model::{Interrupt, Model};
 use super::steps::{CPUS, FORWARDED, IDS, LINES, Manner, Step, What};
@@ -30,7 +30,7 @@ impl Bench {
     fn new(lists: usize, manner: Manner) -> Self {
         let mode = if manner == Manner::Split { EoiMode::Split } else { EoiMode::Together };
         let mut bench = Self {
-            vgic: Vgic::new(Shape { cpus: CPUS, spis: 32, priority_bits: 5 }).unwrap(),
+            vgic: Vgic::new(VgicShape { cpus: CPUS, spis: 32, priority_bits: 5 }).unwrap(),
             model: Model::new(CPUS, &IDS),
             fakes: (0..CPUS).map(|_| Fake::new(lists, mode)).collect(),
             manner,
@@ -118,7 +118,8 @@ impl Bench {
                 vgic.send_sgi(cpu, register, u64::from(id) << 24 | targets, lists)
             }
             What::Line => {
-                let (id, line) = (LINES[step.id % LINES.len()], if number & 2 == 0 { Line::Low } else { Line::High });
+                let (id, line) =
+                    (LINES[step.id % LINES.len()], if number & 2 == 0 { LineLevel::Low } else { LineLevel::High });
                 self.model.set_line(cpu, id, line);
                 vgic.set_line(cpu, id, line, lists)
             }
@@ -238,7 +239,7 @@ impl Bench {
                     ("IGROUPR", word(|is| is.group == Group::One)),
                 ] {
                     let (offset, frame) = register(name, at);
-                    let access = Access::Read { size: Size::Word };
+                    let access = GicAccess::Read { size: Size::Word };
                     let answer = super::access(&mut self.vgic, &mut self.fakes[reader], reader, frame, offset, access);
                     // Another's list registers are as it left them; when it was kicked, all is known.
                     self.calm(answer.unwrap().kick);
@@ -306,7 +307,7 @@ pub fn fuzz(bytes: &[u8]) {
         let offset = u64::from(*low) | u64::from(*high) << 8 | u64::from(place & 6) << 15;
         let size = [Size::Byte, Size::Half, Size::Word, Size::Double][usize::from(place >> 3 & 3)];
         let value = (u64::from(*value) * 0x0101_0101_0101_0101) >> (64 - 8 * size.bytes());
-        let wanted = if place & 0x20 == 0 { Access::Read { size } } else { Access::Write { size, value } };
+        let wanted = if place & 0x20 == 0 { GicAccess::Read { size } } else { GicAccess::Write { size, value } };
         let frame = if place & 0x40 == 0 { Frame::Distributor } else { Frame::Redistributors };
         if let Ok(answer) = access(&mut bench.vgic, &mut bench.fakes[cpu], cpu, frame, offset, wanted) {
             assert!(size == Size::Double || answer.value >> (8 * size.bytes()) == 0, "{wanted:?} at {offset:#x}");

@@ -21,7 +21,7 @@ mod steps;
 #[cfg(test)]
 mod two_cpus;
 
-use super::{Access, Answer, Frame, Kick, Rejected, Shape, Vgic};
+use super::{Frame, GicAccess, GicAnswer, GicRejected, Kick, Vgic, VgicShape};
 use crate::arch::list_register::{ListRegister, State};
 use crate::guest::device::size::Size;
 use fake::{EoiMode, Fake};
@@ -72,8 +72,8 @@ fn access(
     cpu: usize,
     frame: Frame,
     offset: u64,
-    access: Access,
-) -> Result<Answer, Rejected> {
+    access: GicAccess,
+) -> Result<GicAnswer, GicRejected> {
     match frame {
         Frame::Distributor => vgic.access_distributor(cpu, offset, access, lists),
         Frame::Redistributors => vgic.access_redistributor(cpu, offset, access, lists),
@@ -82,19 +82,19 @@ fn access(
 
 fn write(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32, value: u64) -> Kick {
     let (offset, frame) = register(name, id);
-    access(vgic, lists, cpu, frame, offset, Access::Write { size: size(name), value }).unwrap().kick
+    access(vgic, lists, cpu, frame, offset, GicAccess::Write { size: size(name), value }).unwrap().kick
 }
 
 fn read(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32) -> u64 {
     let (offset, frame) = register(name, id);
-    access(vgic, lists, cpu, frame, offset, Access::Read { size: size(name) }).unwrap().value
+    access(vgic, lists, cpu, frame, offset, GicAccess::Read { size: size(name) }).unwrap().value
 }
 
 /// A guest with one vCPU that has enabled both groups and `ids`, each with the same priority; and its CPU with `lists` list
 /// registers.
 fn guest(lists: usize, ids: &[u32]) -> One {
     let mut one = One {
-        vgic: Vgic::new(Shape { cpus: 1, spis: 64, priority_bits: 5 }).unwrap(),
+        vgic: Vgic::new(VgicShape { cpus: 1, spis: 64, priority_bits: 5 }).unwrap(),
         lists: Fake::new(lists, EoiMode::Together),
     };
     one.write("CTLR", 0, 3);
@@ -130,7 +130,7 @@ impl One {
         self.write(name, id, bit(id));
     }
 
-    fn line(&mut self, id: u32, line: super::Line) {
+    fn line(&mut self, id: u32, line: super::LineLevel) {
         assert!(self.vgic.set_line(0, id, line, &mut self.lists).is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! What a GIC is: slow and obvious, one record for each interrupt, without list registers.
 
-use super::super::Line;
+use super::super::LineLevel;
 use crate::arch::virtual_interface::Group;
 use std::collections::BTreeMap;
 use std::vec;
@@ -11,7 +11,7 @@ pub(super) struct Interrupt {
     pub(super) enabled: bool,
     pub(super) group: Group,
     pub(super) edge: bool,
-    pub(super) line: Line,
+    pub(super) line: LineLevel,
     pub(super) latch: bool,
     pub(super) active: bool,
     /// The vCPU for which it is active.
@@ -23,7 +23,7 @@ pub(super) struct Interrupt {
 
 impl Interrupt {
     pub(super) fn pending(&self) -> bool {
-        self.latch || self.line == Line::High && !self.edge
+        self.latch || self.line == LineLevel::High && !self.edge
     }
 }
 
@@ -46,7 +46,7 @@ impl Model {
                     enabled: false,
                     group: Group::One,
                     edge: *id < 16,
-                    line: Line::Low,
+                    line: LineLevel::Low,
                     latch: false,
                     active: false,
                     holder: cpu,
@@ -88,9 +88,9 @@ impl Model {
         let_through.map(|(id, interrupt)| (interrupt.priority, id)).min()
     }
 
-    pub(super) fn set_line(&mut self, cpu: usize, id: u32, line: Line) {
+    pub(super) fn set_line(&mut self, cpu: usize, id: u32, line: LineLevel) {
         let interrupt = self.get(cpu, id);
-        interrupt.latch |= interrupt.edge && interrupt.line == Line::Low && line == Line::High;
+        interrupt.latch |= interrupt.edge && interrupt.line == LineLevel::Low && line == LineLevel::High;
         interrupt.line = line;
     }
 

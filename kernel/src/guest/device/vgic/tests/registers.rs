@@ -1,16 +1,16 @@
 //! What the guest reads, and what it may not do.
 
-use super::super::{Access, Answer, Frame, Rejected, Shape, Vgic};
+use super::super::{Frame, GicAccess, GicAnswer, GicRejected, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::{access, bit, guest};
 use crate::guest::device::size::Size;
 use proptest::prelude::*;
 
 /// What an aligned load of `size` at `offset` of `frame` reads in a vGIC for two vCPUs and 64 SPIs after reset.
-fn fresh(frame: Frame, offset: u64, size: Size) -> Result<Answer, Rejected> {
-    let mut vgic = Vgic::new(Shape { cpus: 2, spis: 64, priority_bits: 5 }).unwrap();
+fn fresh(frame: Frame, offset: u64, size: Size) -> Result<GicAnswer, GicRejected> {
+    let mut vgic = Vgic::new(VgicShape { cpus: 2, spis: 64, priority_bits: 5 }).unwrap();
     let mut lists = Fake::new(4, EoiMode::Together);
-    access(&mut vgic, &mut lists, 0, frame, offset, Access::Read { size })
+    access(&mut vgic, &mut lists, 0, frame, offset, GicAccess::Read { size })
 }
 
 fn word(frame: Frame, offset: u64) -> u64 {
@@ -50,9 +50,9 @@ fn a_redistributor_wakes_when_it_is_told() {
     let mut guest = guest(4, &[]);
     let frame = Frame::Redistributors;
     for (write, reads) in [(0, 0), (u64::MAX, 0b110), (0b100, 0)] {
-        let write = Access::Write { size: Size::Word, value: write };
+        let write = GicAccess::Write { size: Size::Word, value: write };
         access(&mut guest.vgic, &mut guest.lists, 0, frame, 0x14, write).unwrap();
-        let waker = access(&mut guest.vgic, &mut guest.lists, 0, frame, 0x14, Access::Read { size: Size::Word });
+        let waker = access(&mut guest.vgic, &mut guest.lists, 0, frame, 0x14, GicAccess::Read { size: Size::Word });
         assert_eq!(waker.unwrap().value, reads);
     }
     assert_eq!(word(frame, 0x14), 0b110);
@@ -75,10 +75,16 @@ fn a_route_is_written_as_a_whole_or_in_halves() {
     assert_eq!(guest.read("IROUTER", 40), 0xff_00ff_ffff);
     let offset = 0x6000 + 8 * 40;
     for (offset, value) in [(offset, 0x03_0201), (offset + 4, 0x04)] {
-        let write = Access::Write { size: Size::Word, value };
+        let write = GicAccess::Write { size: Size::Word, value };
         access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, write).unwrap();
-        let half =
-            access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, Access::Read { size: Size::Word });
+        let half = access(
+            &mut guest.vgic,
+            &mut guest.lists,
+            0,
+            Frame::Distributor,
+            offset,
+            GicAccess::Read { size: Size::Word },
+        );
         assert_eq!(half.unwrap().value, value);
     }
     assert_eq!(guest.read("IROUTER", 40), 0x04_0003_0201);
@@ -87,11 +93,17 @@ fn a_route_is_written_as_a_whole_or_in_halves() {
 #[test]
 fn priorities_are_bytes_and_words() {
     let mut guest = guest(4, &[]);
-    let write = Access::Write { size: Size::Word, value: 0x4030_2010 };
+    let write = GicAccess::Write { size: Size::Word, value: 0x4030_2010 };
     access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, 0x400 + 36, write).unwrap();
     guest.write("IPRIORITYR", 37, 0x88);
-    let word =
-        access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, 0x400 + 36, Access::Read { size: Size::Word });
+    let word = access(
+        &mut guest.vgic,
+        &mut guest.lists,
+        0,
+        Frame::Distributor,
+        0x400 + 36,
+        GicAccess::Read { size: Size::Word },
+    );
     assert_eq!(word.unwrap().value, 0x4030_8810);
 }
 
@@ -112,9 +124,9 @@ fn the_distributor_has_nothing_of_sgis_and_ppis() {
     let mut guest = guest(4, &[27]);
     for offset in [0x80, 0x100, 0x200, 0x300, 0x400, 0x41c, 0xc00, 0xc04, 0x6000, 0x60fc] {
         let frame = Frame::Distributor;
-        let write = Access::Write { size: Size::Word, value: u64::MAX };
+        let write = GicAccess::Write { size: Size::Word, value: u64::MAX };
         access(&mut guest.vgic, &mut guest.lists, 0, frame, offset, write).unwrap();
-        let read = access(&mut guest.vgic, &mut guest.lists, 0, frame, offset, Access::Read { size: Size::Word });
+        let read = access(&mut guest.vgic, &mut guest.lists, 0, frame, offset, GicAccess::Read { size: Size::Word });
         assert_eq!(read.unwrap().value, 0);
     }
     assert!(guest.has("ISENABLER", 27));
@@ -140,7 +152,7 @@ fn reserved_registers_read_as_zero_and_ignore_writes() {
         assert_eq!(word(Frame::Redistributors, offset), 0, "{offset:#x}");
     }
     let base = fresh(Frame::Redistributors, 0x70, Size::Double).unwrap();
-    assert_eq!(base, Answer::value(0));
+    assert_eq!(base, GicAnswer::value(0));
 }
 
 #[test]
@@ -160,13 +172,13 @@ fn an_access_that_the_architecture_does_not_know_is_refused() {
         (gicr, 0x1_0100, Size::Double),
     ] {
         let refused = fresh(frame, offset, size);
-        assert!(matches!(refused, Err(Rejected::Size { .. })), "{size:?} at {frame} {offset:#x}");
+        assert!(matches!(refused, Err(GicRejected::Size { .. })), "{size:?} at {frame} {offset:#x}");
     }
     for (offset, size) in [(0x2, Size::Word), (0x421, Size::Word), (0x6104, Size::Double), (0x1001, Size::Half)] {
-        assert_eq!(fresh(gicd, offset, size), Err(Rejected::Misaligned { frame: gicd, offset, size }));
+        assert_eq!(fresh(gicd, offset, size), Err(GicRejected::Misaligned { frame: gicd, offset, size }));
     }
-    assert!(matches!(fresh(gicd, 0x1_0000, Size::Word), Err(Rejected::Outside { .. })));
-    assert!(matches!(fresh(gicr, 0x4_0000, Size::Word), Err(Rejected::Outside { .. })));
+    assert!(matches!(fresh(gicd, 0x1_0000, Size::Word), Err(GicRejected::Outside { .. })));
+    assert!(matches!(fresh(gicr, 0x4_0000, Size::Word), Err(GicRejected::Outside { .. })));
     let message = std::format!("{}", fresh(gicd, 0x104, Size::Half).unwrap_err());
     assert_eq!(message, "2 bytes at GICD offset 0x104, a register that takes 4 bytes");
 }
@@ -183,13 +195,13 @@ fn what_is_configured_while_idle_does_not_touch_list_registers() {
     assert_eq!(guest.lists.accesses.get(), before);
 }
 
-fn any_access() -> impl Strategy<Value = (u64, Access)> {
+fn any_access() -> impl Strategy<Value = (u64, GicAccess)> {
     let size = prop::sample::select(std::vec![Size::Byte, Size::Half, Size::Word, Size::Double]);
     // Most of what matters is in the first 4 KiB of a frame.
     let offset = prop_oneof![0..0x1000_u64, 0x1_0000..0x1_1000_u64, any::<u64>().prop_map(|offset| offset % 0x5_0000)];
     (offset, size, any::<u64>(), any::<bool>(), any::<bool>()).prop_map(|(offset, size, value, aligned, write)| {
         let offset = if aligned { offset & !(size.bytes() - 1) } else { offset };
-        (offset, if write { Access::Write { size, value } } else { Access::Read { size } })
+        (offset, if write { GicAccess::Write { size, value } } else { GicAccess::Read { size } })
     })
 }
 
@@ -197,7 +209,7 @@ proptest! {
     /// Whatever a guest reads and writes, nothing panics, and what is read has the size that was asked for.
     #[test]
     fn no_access_panics(accesses in prop::collection::vec((any_access(), 0..2_usize, 0..4_usize), 1..200)) {
-        let mut vgic = Vgic::new(Shape { cpus: 2, spis: 64, priority_bits: 5 }).unwrap();
+        let mut vgic = Vgic::new(VgicShape { cpus: 2, spis: 64, priority_bits: 5 }).unwrap();
         let mut lists = [Fake::new(4, EoiMode::Together), Fake::new(1, EoiMode::Together)];
         for ((offset, wanted), cpu, what) in accesses {
             let frame = if what & 1 == 0 { Frame::Distributor } else { Frame::Redistributors };

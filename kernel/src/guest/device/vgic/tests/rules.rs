@@ -1,6 +1,6 @@
 //! The rules for one interrupt of one vCPU, apart from physical ones.
 
-use super::super::{Access, Frame, Line, SgiRegister, Shape, Vgic};
+use super::super::{Frame, GicAccess, LineLevel, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::{One, bit, guest};
 use crate::arch::list_register::{End, Maintenance, State};
@@ -72,7 +72,7 @@ fn a_pending_interrupt_can_be_cleared() {
 #[test]
 fn a_high_line_cannot_be_cleared() {
     let mut guest = guest(4, &[SPI]);
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::High);
     guest.set("ICPENDR", SPI);
     assert_eq!(guest.listed(SPI), State::Pending);
 }
@@ -80,8 +80,8 @@ fn a_high_line_cannot_be_cleared() {
 #[test]
 fn a_line_that_drops_takes_its_interrupt_back() {
     let mut guest = guest(4, &[SPI]);
-    guest.line(SPI, Line::High);
-    guest.line(SPI, Line::Low);
+    guest.line(SPI, LineLevel::High);
+    guest.line(SPI, LineLevel::Low);
     assert_eq!(guest.listed(SPI), State::Invalid);
     assert!(!guest.has("ISPENDR", SPI));
 }
@@ -89,16 +89,16 @@ fn a_line_that_drops_takes_its_interrupt_back() {
 #[test]
 fn a_level_interrupt_that_software_made_pending_survives_its_line() {
     let mut guest = guest(4, &[SPI]);
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::High);
     guest.set("ISPENDR", SPI);
-    guest.line(SPI, Line::Low);
+    guest.line(SPI, LineLevel::Low);
     assert_eq!(guest.listed(SPI), State::Pending);
 }
 
 #[test]
 fn a_line_that_is_still_high_at_the_end_interrupts_again() {
     let mut guest = guest(4, &[SPI]);
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::High);
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
     guest.lists.end();
     assert_ne!(guest.lists.ended(), 0);
@@ -111,9 +111,9 @@ fn a_line_that_is_still_high_at_the_end_interrupts_again() {
 #[test]
 fn a_line_that_drops_in_the_handler_needs_no_maintenance() {
     let mut guest = guest(4, &[SPI]);
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::High);
     guest.lists.acknowledge();
-    guest.line(SPI, Line::Low);
+    guest.line(SPI, LineLevel::Low);
     assert_eq!(guest.lists.find(SPI).unwrap().end(), End::Silent);
     guest.lists.end();
     assert!(!guest.lists.maintenance());
@@ -124,10 +124,10 @@ fn a_line_that_drops_in_the_handler_needs_no_maintenance() {
 fn an_edge_while_active_is_delivered_afterwards() {
     let mut guest = guest(4, &[SPI]);
     guest.write("ICFGR", SPI, 2 << (SPI % 16 * 2));
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::High);
     guest.lists.acknowledge();
-    guest.line(SPI, Line::Low);
-    guest.line(SPI, Line::High);
+    guest.line(SPI, LineLevel::Low);
+    guest.line(SPI, LineLevel::High);
     assert_eq!(guest.listed(SPI), State::ActiveAndPending);
     guest.lists.end();
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
@@ -140,8 +140,8 @@ fn an_edge_while_active_is_delivered_afterwards() {
 fn an_edge_survives_the_fall_of_its_line() {
     let mut guest = guest(4, &[SPI]);
     guest.write("ICFGR", SPI, 2 << (SPI % 16 * 2));
-    guest.line(SPI, Line::High);
-    guest.line(SPI, Line::Low);
+    guest.line(SPI, LineLevel::High);
+    guest.line(SPI, LineLevel::Low);
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
 }
 
@@ -213,7 +213,7 @@ fn an_sgi_to_nobody_is_sent_to_nobody() {
 fn what_does_not_exist_does_nothing() {
     let mut guest = guest(4, &[]);
     for id in [96, 1020, 1023, 8192, u32::MAX] {
-        guest.line(id, Line::High);
+        guest.line(id, LineLevel::High);
         guest.forward(id, 500);
         assert!(guest.vgic.withdraw(0, id, &mut guest.lists).is_empty());
         assert!(guest.vgic.deactivate(0, id, &mut guest.lists).is_empty());
@@ -226,14 +226,14 @@ fn what_does_not_exist_does_nothing() {
 /// The last bank has 28 interrupts: INTIDs 1020 to 1023 mean something else (IHI 0069, 2.2.1), and must not be listed.
 #[test]
 fn the_last_interrupt_is_1019() {
-    let vgic = Vgic::new(Shape { cpus: 1, spis: MAX_SPIS, priority_bits: 5 }).unwrap();
+    let vgic = Vgic::new(VgicShape { cpus: 1, spis: MAX_SPIS, priority_bits: 5 }).unwrap();
     let mut guest = One { vgic, lists: Fake::new(16, EoiMode::Together) };
     guest.write("CTLR", 0, 3);
     let mut access = |offset, access| {
         super::access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, access).unwrap().value
     };
     let size = Size::Word;
-    assert_eq!(access(0x4, Access::Read { size }) & 0x1f, 31);
+    assert_eq!(access(0x4, GicAccess::Read { size }) & 0x1f, 31);
     for (last, sees) in [
         (0x0fc, 0x0fff_ffff),
         (0x17c, 0x0fff_ffff),
@@ -242,19 +242,19 @@ fn the_last_interrupt_is_1019() {
         (0xcfc, 0x00aa_aaaa),
         (0x27c, 0x0fff_ffff),
     ] {
-        access(last, Access::Write { size, value: u64::MAX });
-        assert_eq!(access(last, Access::Read { size }), sees, "{last:#x}");
+        access(last, GicAccess::Write { size, value: u64::MAX });
+        assert_eq!(access(last, GicAccess::Read { size }), sees, "{last:#x}");
     }
     let size = Size::Double;
     for (last, sees) in [(0x7fd8, 0x101), (0x7fe0, 0), (0x7ff8, 0)] {
-        access(last, Access::Write { size, value: 0x101 });
-        assert_eq!(access(last, Access::Read { size }), sees, "{last:#x}");
+        access(last, GicAccess::Write { size, value: 0x101 });
+        assert_eq!(access(last, GicAccess::Read { size }), sees, "{last:#x}");
     }
     let listed: std::vec::Vec<_> = guest.lists.listed().collect();
     assert_eq!(listed.len(), 16);
     assert!(guest.vgic.in_use(0, &guest.lists).all(|is| (992..1020).contains(&is.id)));
     for id in 1020..1024 {
-        guest.line(id, Line::High);
+        guest.line(id, LineLevel::High);
         assert_eq!(guest.vgic.snapshot(0, id, &guest.lists), None);
     }
 }

@@ -1,6 +1,6 @@
 //! A guest with more than one vCPU, and what they owe each other.
 
-use super::super::{Affinity, Kick, MAX_CPUS, SgiRegister, Shape, ShapeError, Vgic};
+use super::super::{Affinity, Kick, MAX_CPUS, SgiRegister, Vgic, VgicShape, VgicShapeError};
 use super::fake::{EoiMode, Fake};
 use super::{bit, read, write};
 use crate::base::interrupt::MAX_SPIS;
@@ -9,7 +9,7 @@ use std::vec::Vec;
 const SPI: u32 = 40;
 
 fn two() -> (Vgic, Fake, Fake) {
-    let mut vgic = Vgic::new(Shape { cpus: 2, spis: 32, priority_bits: 5 }).unwrap();
+    let mut vgic = Vgic::new(VgicShape { cpus: 2, spis: 32, priority_bits: 5 }).unwrap();
     let mut first = Fake::new(4, EoiMode::Together);
     assert_eq!(write(&mut vgic, &mut first, 0, "CTLR", 0, 3), Kick::one(1));
     for id in [5, 27, 1005, 1027, SPI] {
@@ -125,7 +125,7 @@ fn each_vcpu_has_an_affinity_that_a_target_list_can_name() {
         assert_eq!(Affinity::of(cpu).cpu(), Some(cpu));
     }
     assert_eq!(Affinity::of(18).mpidr(), 0x8000_0102);
-    let mut vgic = Vgic::new(Shape { cpus: MAX_CPUS, spis: 0, priority_bits: 5 }).unwrap();
+    let mut vgic = Vgic::new(VgicShape { cpus: MAX_CPUS, spis: 0, priority_bits: 5 }).unwrap();
     let mut lists = Fake::new(4, EoiMode::Together);
     let _all = write(&mut vgic, &mut lists, 0, "CTLR", 0, 3);
     let _others = write(&mut vgic, &mut lists, 0, "ISENABLER", 18_003, bit(3));
@@ -135,9 +135,9 @@ fn each_vcpu_has_an_affinity_that_a_target_list_can_name() {
 
 #[test]
 fn a_shape_has_limits() {
-    let new = |cpus, spis| Vgic::new(Shape { cpus, spis, priority_bits: 5 }).map(|vgic| vgic.interrupts());
-    assert_eq!(new(0, 32), Err(ShapeError::Cpus { cpus: 0 }));
-    assert_eq!(new(MAX_CPUS + 1, 32), Err(ShapeError::Cpus { cpus: MAX_CPUS + 1 }));
-    assert_eq!(new(1, MAX_SPIS + 1), Err(ShapeError::Spis { spis: MAX_SPIS + 1 }));
+    let new = |cpus, spis| Vgic::new(VgicShape { cpus, spis, priority_bits: 5 }).map(|vgic| vgic.interrupts());
+    assert_eq!(new(0, 32), Err(VgicShapeError::Cpus { cpus: 0 }));
+    assert_eq!(new(MAX_CPUS + 1, 32), Err(VgicShapeError::Cpus { cpus: MAX_CPUS + 1 }));
+    assert_eq!(new(1, MAX_SPIS + 1), Err(VgicShapeError::Spis { spis: MAX_SPIS + 1 }));
     assert_eq!((new(1, 0), new(1, 1), new(1, MAX_SPIS)), (Ok(32), Ok(64), Ok(1024)));
 }

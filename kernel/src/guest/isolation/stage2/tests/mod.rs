@@ -1,10 +1,10 @@
 use super::build::{fill, translate};
 use super::format::Config;
-use super::plan::{Leaves, Plan, PlanError};
+use super::plan::{Stage2Leaves, Stage2Plan, Stage2PlanError};
 use super::tables::{Stage2, Stage2Error};
 use crate::base::addr::{GuestAddr, Mfn, PAGE_SIZE, PhysAddr};
-use crate::frames::frametable::page_info::Owner;
-use crate::guest::memory::extent::{Extent, Kind};
+use crate::frames::frametable::page_info::FrameOwner;
+use crate::guest::memory::extent::{Extent, ExtentKind};
 use crate::mmu::descriptor::{Level, RUN, Table};
 use crate::testing;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
@@ -21,14 +21,14 @@ const BASE: PhysAddr = PhysAddr::new(0x12_3456_0000);
 
 fn extent(ipa: u64, pa: u64, bytes: u64) -> Extent {
     let mfn = Mfn::containing(PhysAddr::new(pa)).unwrap();
-    Extent { ipa: GuestAddr::new(ipa), mfn, frames: bytes / PAGE_SIZE, kind: Kind::Ram }
+    Extent { ipa: GuestAddr::new(ipa), mfn, frames: bytes / PAGE_SIZE, kind: ExtentKind::Ram }
 }
 
-fn plan(extents: &[Extent]) -> Result<Plan, PlanError> {
-    Plan::new(Config::new(48), extents)
+fn plan(extents: &[Extent]) -> Result<Stage2Plan, Stage2PlanError> {
+    Stage2Plan::new(Config::new(48), extents)
 }
 
-fn built(plan: &Plan) -> Vec<Table> {
+fn built(plan: &Stage2Plan) -> Vec<Table> {
     let mut tables = vec![[0; 512]; plan.tables() as usize];
     fill(plan, BASE, &mut tables);
     tables
@@ -38,7 +38,7 @@ fn built(plan: &Plan) -> Vec<Table> {
 fn a_guest_of_256_mib_in_blocks_takes_three_tables() {
     let plan = plan(&[extent(GIB, 0x9000_0000, 256 * MIB)]).unwrap();
     assert_eq!(plan.tables(), 3);
-    assert_eq!(plan.leaves(), Leaves { gigabytes: 0, blocks: 128, pages: 0, runs: 8 });
+    assert_eq!(plan.leaves(), Stage2Leaves { gigabytes: 0, blocks: 128, pages: 0, runs: 8 });
     assert_eq!(plan.leaves().to_string(), "0 x 1 GiB, 128 x 2 MiB, 0 x 4 KiB, 8 contiguous runs");
     let tables = built(&plan);
     // By hand: entry 1 of the root leads to the third table, whose first entry is a block with hint.
@@ -58,9 +58,9 @@ fn gigabytes_take_no_table_but_the_root() {
 #[test]
 fn extents_that_continue_one_another_share_leaves() {
     let halves = [extent(GIB + MIB, 8 * GIB + MIB, MIB), extent(GIB, 8 * GIB, MIB)];
-    assert_eq!(plan(&halves).unwrap().leaves(), Leaves { blocks: 1, ..Leaves::default() });
-    let apart = [extent(GIB, 8 * GIB, MIB), Extent { kind: Kind::Rom, ..halves[0] }];
-    assert_eq!(plan(&apart).unwrap().leaves(), Leaves { pages: 512, runs: 32, ..Leaves::default() });
+    assert_eq!(plan(&halves).unwrap().leaves(), Stage2Leaves { blocks: 1, ..Stage2Leaves::default() });
+    let apart = [extent(GIB, 8 * GIB, MIB), Extent { kind: ExtentKind::Rom, ..halves[0] }];
+    assert_eq!(plan(&apart).unwrap().leaves(), Stage2Leaves { pages: 512, runs: 32, ..Stage2Leaves::default() });
 }
 
 #[test]
@@ -85,17 +85,17 @@ fn overlap_names_both_and_the_lower_first() {
 #[test]
 fn what_cannot_be_translated_is_refused_with_numbers() {
     let wide = extent((1 << 40) - MIB, 0, 2 * MIB);
-    assert_eq!(plan(&[wide]).unwrap_err(), PlanError::GuestWidth { extent: wide, ipa_bits: 40 });
+    assert_eq!(plan(&[wide]).unwrap_err(), Stage2PlanError::GuestWidth { extent: wide, ipa_bits: 40 });
     let narrow = extent(1 << 36, 0, MIB);
-    let error = Plan::new(Config::new(36), &[narrow]).unwrap_err();
+    let error = Stage2Plan::new(Config::new(36), &[narrow]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "guest range [0x1000000000, 0x1000100000) on [0x0, 0x100000) does not fit the guest's addresses of 36 bits"
     );
     let high = extent(0, (1 << 48) - MIB, 2 * MIB);
-    assert_eq!(plan(&[high]).unwrap_err(), PlanError::PhysicalWidth { extent: high });
+    assert_eq!(plan(&[high]).unwrap_err(), Stage2PlanError::PhysicalWidth { extent: high });
     let odd = extent(0x800, 0, MIB);
-    assert_eq!(plan(&[odd]).unwrap_err(), PlanError::Unaligned { extent: odd });
+    assert_eq!(plan(&[odd]).unwrap_err(), Stage2PlanError::Unaligned { extent: odd });
     for frames in [u64::MAX, u64::MAX / PAGE_SIZE, 1 << 52] {
         assert!(plan(&[Extent { frames, ..wide }]).is_err());
     }
@@ -104,33 +104,33 @@ fn what_cannot_be_translated_is_refused_with_numbers() {
 #[test]
 fn nothing_is_a_guest_without_memory() {
     let plan = plan(&[extent(GIB, 0, 0)]).unwrap();
-    assert_eq!((plan.tables(), plan.leaves(), plan.extents().len()), (2, Leaves::default(), 0));
+    assert_eq!((plan.tables(), plan.leaves(), plan.extents().len()), (2, Stage2Leaves::default(), 0));
 }
 
 #[test]
 fn tables_take_what_was_planned_and_all_of_it_comes_back() {
-    let kernel = testing::kernel(&testing::memory(16 << 20, 1 << 20), 64);
-    let before = kernel.free_bytes() + kernel.grown_bytes();
+    let host = testing::host(&testing::memory(16 << 20, 1 << 20), 64);
+    let before = host.free_bytes() + host.grown_bytes();
     let plan = plan(&[extent(GIB, 0x9000_0000, 256 * MIB)]).unwrap();
-    let stage2 = Stage2::build(&kernel, &plan).unwrap();
+    let stage2 = Stage2::build(&host, &plan).unwrap();
     assert_eq!(stage2.bytes(), 3 * PAGE_SIZE);
-    assert_eq!(kernel.free_bytes() + kernel.grown_bytes(), before - stage2.bytes());
+    assert_eq!(host.free_bytes() + host.grown_bytes(), before - stage2.bytes());
     assert!(stage2.root().is_aligned(2 * PAGE_SIZE));
-    let found = stage2.translate(&kernel, GuestAddr::new(GIB + 0x0123_4567)).unwrap().unwrap();
-    assert_eq!((found.pa.get(), found.level, found.leaf.kind()), (0x9123_4567, Level::L2, Some(Kind::Ram)));
-    assert_eq!(stage2.translate(&kernel, GuestAddr::new(0)).unwrap(), None);
-    stage2.release(&kernel);
-    assert_eq!(kernel.free_bytes() + kernel.grown_bytes(), before);
+    let found = stage2.translate(&host, GuestAddr::new(GIB + 0x0123_4567)).unwrap().unwrap();
+    assert_eq!((found.pa.get(), found.level, found.leaf.kind()), (0x9123_4567, Level::L2, Some(ExtentKind::Ram)));
+    assert_eq!(stage2.translate(&host, GuestAddr::new(0)).unwrap(), None);
+    stage2.release(&host);
+    assert_eq!(host.free_bytes() + host.grown_bytes(), before);
 }
 
 #[test]
 fn tables_that_do_not_fit_leave_nothing_behind() {
-    let kernel = testing::kernel(&testing::memory(16 << 20, 1 << 20), 64);
-    let held: Vec<_> = core::iter::from_fn(|| kernel.alloc(2, Owner::HYPERVISOR).ok()).collect();
-    let before = kernel.free_bytes();
+    let host = testing::host(&testing::memory(16 << 20, 1 << 20), 64);
+    let held: Vec<_> = core::iter::from_fn(|| host.alloc(2, FrameOwner::HYPERVISOR).ok()).collect();
+    let before = host.free_bytes();
     let plan = plan(&[extent(GIB, 0x9000_0000, 256 * MIB)]).unwrap();
-    let error = Stage2::build(&kernel, &plan).unwrap_err();
+    let error = Stage2::build(&host, &plan).unwrap_err();
     assert!(matches!(error, Stage2Error::Memory { tables: 3, .. }), "{error}");
-    assert_eq!(kernel.free_bytes(), before);
-    held.into_iter().for_each(|first| kernel.free(first, 2).unwrap());
+    assert_eq!(host.free_bytes(), before);
+    held.into_iter().for_each(|first| host.free(first, 2).unwrap());
 }

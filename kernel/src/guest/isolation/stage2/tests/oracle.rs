@@ -1,19 +1,19 @@
 //! Every page of the guest, and the pages around it, against a map from page to frame.
 
 use super::{
-    BASE, BTreeMap, Config, GIB, Just, Leaves, Level, MIB, Plan, PlanError, RUN, Strategy, any, built, extent, plan,
-    prop_oneof, proptest, translate,
+    BASE, BTreeMap, Config, GIB, Just, Level, MIB, RUN, Stage2Leaves, Stage2Plan, Stage2PlanError, Strategy, any,
+    built, extent, plan, prop_oneof, proptest, translate,
 };
 use crate::base::addr::{GuestAddr, PAGE_SIZE, PhysAddr};
-use crate::guest::isolation::stage2::format::Descriptor;
-use crate::guest::memory::extent::{Extent, Kind};
+use crate::guest::isolation::stage2::format::Stage2Descriptor;
+use crate::guest::memory::extent::{Extent, ExtentKind};
 use crate::mmu::descriptor::Table;
 use crate::testing;
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
 /// What each page of the guest leads to.
-type Pages = BTreeMap<u64, (u64, Kind)>;
+type Pages = BTreeMap<u64, (u64, ExtentKind)>;
 
 fn pages(extents: &[Extent]) -> Pages {
     let all = extents.iter().flat_map(|extent| {
@@ -31,8 +31,8 @@ fn is_whole(pages: &Pages, page: u64, count: u64) -> bool {
 }
 
 /// Compares all of `tables` with `pages`, and counts what they hold.
-fn compare(plan: &Plan, tables: &[Table], pages: &Pages) -> Leaves {
-    let mut leaves = Leaves::default();
+fn compare(plan: &Stage2Plan, tables: &[Table], pages: &Pages) -> Stage2Leaves {
+    let mut leaves = Stage2Leaves::default();
     let mut seen = 0;
     let mut below = BTreeSet::from([0, 1]);
     let levels = [(Level::L1, (0..2_u64).map(|root| (root, root << 39)).collect::<Vec<_>>())];
@@ -41,7 +41,7 @@ fn compare(plan: &Plan, tables: &[Table], pages: &Pages) -> Leaves {
         let mut next = Vec::new();
         for (table, start) in found {
             for (index, raw) in (0..).zip(tables[table as usize]) {
-                let (entry, ipa) = (Descriptor::from_bits(raw), start + index * level.size());
+                let (entry, ipa) = (Stage2Descriptor::from_bits(raw), start + index * level.size());
                 if entry.is_table(level) {
                     let lower = entry.address().offset_from(BASE).unwrap() / PAGE_SIZE;
                     assert!(below.insert(lower), "table {lower} is reached twice");
@@ -63,7 +63,7 @@ fn compare(plan: &Plan, tables: &[Table], pages: &Pages) -> Leaves {
 }
 
 /// Checks a leaf against each page that it translates; returns how many.
-fn check_leaf(pages: &Pages, level: Level, ipa: u64, leaf: Descriptor, leaves: &mut Leaves) -> u64 {
+fn check_leaf(pages: &Pages, level: Level, ipa: u64, leaf: Stage2Descriptor, leaves: &mut Stage2Leaves) -> u64 {
     let (first, count) = (ipa / PAGE_SIZE, level.size() / PAGE_SIZE);
     for index in 0..count {
         let expected = pages.get(&(first + index)).copied();
@@ -87,8 +87,8 @@ fn check_leaf(pages: &Pages, level: Level, ipa: u64, leaf: Descriptor, leaves: &
     count
 }
 
-fn any_kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![4 => Just(Kind::Ram), 1 => Just(Kind::Rom), 1 => Just(Kind::Device)]
+fn any_kind() -> impl Strategy<Value = ExtentKind> {
+    prop_oneof![4 => Just(ExtentKind::Ram), 1 => Just(ExtentKind::Rom), 1 => Just(ExtentKind::Device)]
 }
 
 /// Near a boundary of some size, as the interesting numbers of pages are.
@@ -145,7 +145,7 @@ proptest! {
         for (page, (frame, kind)) in &pages {
             for near in [page - 1, *page, page + 1] {
                 let found = translate(&tables, BASE, GuestAddr::new(near * PAGE_SIZE + 0x234));
-                let pa = |(frame, _): &(u64, Kind)| PhysAddr::new(frame * PAGE_SIZE + 0x234);
+                let pa = |(frame, _): &(u64, ExtentKind)| PhysAddr::new(frame * PAGE_SIZE + 0x234);
                 assert_eq!(found.map(|found| found.pa), pages.get(&near).map(pa));
                 if near == *page {
                     assert_eq!(found.unwrap().leaf.kind(), Some(*kind), "frame {frame:#x}");
@@ -169,9 +169,9 @@ proptest! {
     ) {
         let extents: Vec<_> = parts.iter().map(|(page, frames)| extent(page << 12, 0, frames << 12)).collect();
         let wanted: u64 = extents.iter().map(|extent| extent.frames).sum();
-        let result = Plan::new(Config::new(40), &extents);
+        let result = Stage2Plan::new(Config::new(40), &extents);
         assert_eq!(result.is_ok(), pages(&extents).len() as u64 == wanted);
-        if let Err(PlanError::Overlap { first, second }) = result {
+        if let Err(Stage2PlanError::Overlap { first, second }) = result {
             assert!(first.ipa <= second.ipa && second.ipa.get() < first.end());
         }
     }
@@ -185,6 +185,6 @@ fn a_gigabyte_between_blocks_and_pages_is_one_leaf() {
     let extents = [extent(GIB - start, 5 * GIB - start, GIB + 2 * start)];
     let plan = plan(&extents).unwrap();
     let found = compare(&plan, &built(&plan), &pages(&extents));
-    assert_eq!(found, Leaves { gigabytes: 1, blocks: 2, pages: 6, runs: 0 });
+    assert_eq!(found, Stage2Leaves { gigabytes: 1, blocks: 2, pages: 6, runs: 0 });
     assert_eq!((found, plan.tables()), (plan.leaves(), 2 + 2 + 2));
 }

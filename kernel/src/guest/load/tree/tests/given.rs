@@ -3,7 +3,7 @@
 use super::{Contents, GuestTree, GuestUart, cells, contents, plain, text};
 use crate::devtree::Blob;
 use crate::devtree::tests::{Node, node, root};
-use crate::guest::load::tree::TreeError;
+use crate::guest::load::tree::GuestTreeError;
 use proptest::prelude::{Just, Strategy, any, prop, proptest};
 use proptest::sample::{Index, select};
 use std::string::{String, ToString};
@@ -19,7 +19,7 @@ fn compiled(tree: &Node) -> Vec<u8> {
     blob
 }
 
-fn merged(given: &Node) -> Result<Contents, TreeError> {
+fn merged(given: &Node) -> Result<Contents, GuestTreeError> {
     let blob = compiled(given);
     let tree = GuestTree { uart: GuestUart::Pl011, given: Some(&blob), ..plain() };
     tree.blob().map(|blob| contents(&blob))

@@ -2,9 +2,9 @@
 
 mod given;
 
-use super::{GuestTree, TreeError};
+use super::{GuestTree, GuestTreeError};
 use crate::base::addr::GuestAddr;
-use crate::devtree::{Blob, Device, GuestUart};
+use crate::devtree::{Blob, ConsoleDevice, GuestUart};
 use crate::guest::layout::banks;
 use core::ops::Range;
 use fdt::node::FdtNode;
@@ -180,7 +180,9 @@ fn the_hypervisors_own_reader_understands_the_tree() {
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
     assert_eq!((facts.banks[0].start.get(), facts.banks[0].size), (0x4000_0000, 0x1000_0000));
-    let Device::Memory { registers, .. } = facts.console.unwrap().device else { panic!("the console is a PL011") };
+    let ConsoleDevice::Memory { registers, .. } = facts.console.unwrap().device else {
+        panic!("the console is a PL011")
+    };
     assert_eq!(registers.start.get(), 0x2200_0000);
     assert_eq!(facts.psci, Some(crate::arch::conduit::Conduit::Hvc));
     assert_eq!((facts.bootargs, facts.warnings), (Some("quiet"), vec![]));
@@ -197,5 +199,5 @@ fn what_cannot_be_written_is_refused_by_its_node() {
     );
     let long = "x".repeat(2 << 20);
     let error = GuestTree { bootargs: Some(&long), ..plain() }.blob().unwrap_err();
-    assert!(matches!(error, TreeError::TooLarge { bytes: 2_097_153.. }));
+    assert!(matches!(error, GuestTreeError::TooLarge { bytes: 2_097_153.. }));
 }
