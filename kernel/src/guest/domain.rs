@@ -9,7 +9,7 @@ use crate::base::id::DomainId;
 use crate::devtree::{Backing, Guest, GuestAddresses as AddressesOf, GuestUart, MAX_SIZE, Module, Unmapped};
 use crate::frames::frametable::page_info::FrameOwner;
 use crate::guest::device::uart::Vpl011;
-use crate::guest::device::vgic::{Vgic, VgicShape, VgicShapeError};
+use crate::guest::device::vgic::{Kick, Vgic, VgicShape, VgicShapeError};
 use crate::guest::isolation::stage2::{Config, Stage2, Stage2Error, Stage2Plan, Stage2PlanError, Vmid};
 use crate::guest::layout::{self, LayoutError};
 use crate::guest::load::kernel_image::{KernelError, KernelImage};
@@ -165,6 +165,16 @@ impl Domain {
     pub fn cpu_state(&self, affinity: u64) -> Option<AffinityInfo> {
         // There is one, and who asks is it.
         (affinity == 0).then_some(AffinityInfo::On)
+    }
+
+    /// Has vCPUs of this domain that run on other CPUs look at their list registers. To be called without a lock.
+    ///
+    /// # Panics
+    ///
+    /// If there is one to kick: a domain has one vCPU, which is the one that this runs for.
+    #[inline]
+    pub fn kick(&self, kick: Kick) {
+        assert!(kick.is_empty(), "there is no other vCPU");
     }
 
     /// What its RAM is made of, for people.

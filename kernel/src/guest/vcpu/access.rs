@@ -8,7 +8,7 @@ use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::addr::GuestAddr;
 use crate::console;
 use crate::guest::device::size::Size;
-use crate::guest::device::vgic;
+use crate::guest::device::vgic::{GicAccess, Kick};
 use crate::guest::domain::Devices;
 use crate::guest::exit::mmio::{Abort, MmioRequest};
 use crate::guest::exit::step::{AARCH32, BIG_ENDIAN_EL0, BIG_ENDIAN_EL1, ByteOrder};
@@ -54,15 +54,16 @@ fn byte_order() -> ByteOrder {
 impl Devices {
     /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
     /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
-    pub(super) fn resample_timers(&mut self, vcpu: usize, lists: &mut CpuInterface) {
+    pub(super) fn resample_timers(&mut self, vcpu: usize, lists: &mut CpuInterface) -> Kick {
         const TIMERS: [(Timer, u32); 2] =
             [(Timer::Virtual, layout::VIRTUAL_TIMER_INTID), (Timer::Physical, layout::PHYSICAL_TIMER_INTID)];
+        let mut kick = Kick::NONE;
         for (timer, id) in TIMERS {
             if !el1::timer_fires(timer) {
-                // There is no other vCPU to kick.
-                let _ = self.vgic.withdraw(vcpu, id, lists);
+                kick = kick | self.vgic.withdraw(vcpu, id, lists);
             }
         }
+        kick
     }
 }
 
@@ -107,66 +108,79 @@ impl Vcpu<'_> {
 
     #[inline]
     fn read(&mut self, device: EmulatedDevice, size: Size) -> Result<u64, AccessRefusal> {
-        let mut devices = self.domain.devices().lock();
-        let access = vgic::GicAccess::Read { size };
+        let access = GicAccess::Read { size };
         match device {
-            EmulatedDevice::Distributor(offset) => {
-                Ok(devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?.value)
-            }
-            EmulatedDevice::Redistributors(offset) => {
-                devices.resample_timers(self.index, &mut self.lists);
-                Ok(devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?.value)
-            }
+            EmulatedDevice::Distributor(offset) => self.distributor(offset, access),
+            EmulatedDevice::Redistributors(offset) => self.redistributors(offset, access),
             EmulatedDevice::Uart(offset) => {
-                let value = self.read_uart(&mut devices, offset, size)?;
-                drop(devices);
+                let value = self.read_uart(offset, size)?;
                 self.listen();
                 Ok(value)
             }
         }
     }
 
-    #[inline(never)]
-    fn read_uart(&mut self, devices: &mut Devices, offset: u64, size: Size) -> Result<u64, AccessRefusal> {
-        let Devices { vgic, uart: Some(uart) } = devices else { return Err(AccessRefusal::Absent) };
-        let value = uart.read(offset, size)?;
-        // There is no other vCPU to kick.
-        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
-        Ok(value)
-    }
-
-    #[inline(never)]
-    fn write_uart(&mut self, devices: &mut Devices, offset: u64, size: Size, value: u64) -> Result<(), AccessRefusal> {
-        let Devices { vgic, uart: Some(uart) } = devices else { return Err(AccessRefusal::Absent) };
-        let sent = uart.write(offset, size, value)?;
-        // There is no other vCPU to kick.
-        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
-        if let Some(byte) = sent {
-            console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
+    #[inline]
+    fn write(&mut self, device: EmulatedDevice, size: Size, value: u64) -> Result<(), AccessRefusal> {
+        let access = GicAccess::Write { size, value };
+        match device {
+            EmulatedDevice::Distributor(offset) => {
+                self.distributor(offset, access)?;
+                self.listen();
+            }
+            EmulatedDevice::Redistributors(offset) => {
+                self.redistributors(offset, access)?;
+            }
+            EmulatedDevice::Uart(offset) => {
+                self.write_uart(offset, size, value)?;
+                self.listen();
+            }
         }
         Ok(())
     }
 
     #[inline]
-    fn write(&mut self, device: EmulatedDevice, size: Size, value: u64) -> Result<(), AccessRefusal> {
+    fn distributor(&mut self, offset: u64, access: GicAccess) -> Result<u64, AccessRefusal> {
         let mut devices = self.domain.devices().lock();
-        let access = vgic::GicAccess::Write { size, value };
-        // There is no other vCPU to kick.
-        match device {
-            EmulatedDevice::Distributor(offset) => {
-                devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
-                drop(devices);
-                self.listen();
-            }
-            EmulatedDevice::Redistributors(offset) => {
-                devices.resample_timers(self.index, &mut self.lists);
-                devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists)?;
-            }
-            EmulatedDevice::Uart(offset) => {
-                self.write_uart(&mut devices, offset, size, value)?;
-                drop(devices);
-                self.listen();
-            }
+        let answer = devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
+        drop(devices);
+        self.domain.kick(answer.kick);
+        Ok(answer.value)
+    }
+
+    #[inline]
+    fn redistributors(&mut self, offset: u64, access: GicAccess) -> Result<u64, AccessRefusal> {
+        let mut devices = self.domain.devices().lock();
+        let kick = devices.resample_timers(self.index, &mut self.lists);
+        let answer = devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists);
+        drop(devices);
+        self.domain.kick(kick);
+        let answer = answer?;
+        self.domain.kick(answer.kick);
+        Ok(answer.value)
+    }
+
+    #[inline(never)]
+    fn read_uart(&mut self, offset: u64, size: Size) -> Result<u64, AccessRefusal> {
+        let mut devices = self.domain.devices().lock();
+        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(AccessRefusal::Absent) };
+        let value = uart.read(offset, size)?;
+        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        drop(devices);
+        self.domain.kick(kick);
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn write_uart(&mut self, offset: u64, size: Size, value: u64) -> Result<(), AccessRefusal> {
+        let mut devices = self.domain.devices().lock();
+        let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(AccessRefusal::Absent) };
+        let sent = uart.write(offset, size, value)?;
+        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        drop(devices);
+        self.domain.kick(kick);
+        if let Some(byte) = sent {
+            console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
         }
         Ok(())
     }

@@ -151,8 +151,9 @@ impl Vcpu<'_> {
             return Err(ReceiverFull);
         }
         uart.receive(key)?;
-        // There is no other vCPU to kick.
-        let _ = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        drop(devices);
+        self.domain.kick(kick);
         Ok(())
     }
 

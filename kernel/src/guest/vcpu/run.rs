@@ -128,7 +128,8 @@ impl<'d> Vcpu<'d> {
         keyboard::stop(domain.name());
         let Vcpu { mut lists, end, .. } = vcpu;
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
-        let _ = domain.devices().lock().vgic.reset(index, &mut lists);
+        let kick = domain.devices().lock().vgic.reset(index, &mut lists);
+        domain.kick(kick);
         lists.stop();
         // What it did last has failed by now, or will not.
         if serror != 0 {
@@ -140,17 +141,18 @@ impl<'d> Vcpu<'d> {
     /// Makes the physical interrupt of a timer the guest's. It stays active until the guest ends its own.
     #[inline]
     fn forward(&mut self, physical: u32, id: u32) -> Next {
-        // There is no other vCPU to kick.
-        let _ = self.domain.devices().lock().vgic.forward(self.index, id, physical, &mut self.lists);
+        let kick = self.domain.devices().lock().vgic.forward(self.index, id, physical, &mut self.lists);
+        self.domain.kick(kick);
         Next::Resume
     }
 
     /// Looks after the list registers.
     fn maintain(&mut self) {
         let mut devices = self.domain.devices().lock();
-        devices.resample_timers(self.index, &mut self.lists);
-        // There is no other vCPU to kick.
-        let _ = devices.vgic.maintain(self.index, &mut self.lists);
+        let kick =
+            devices.resample_timers(self.index, &mut self.lists) | devices.vgic.maintain(self.index, &mut self.lists);
+        drop(devices);
+        self.domain.kick(kick);
     }
 
     /// HVC and SMC: a call by the SMC Calling Convention, if the immediate is 0 (DEN0028, 2.5).
@@ -175,9 +177,11 @@ impl<'d> Vcpu<'d> {
     /// again, and standby may end for no reason (DEN0022, 5.4).
     fn wait(&mut self) {
         let mut devices = self.domain.devices().lock();
-        devices.resample_timers(self.index, &mut self.lists);
-        let mut interrupts = devices.vgic.in_use(self.index, &self.lists);
-        if !interrupts.any(|interrupt| interrupt.state.is_pending()) {
+        let kick = devices.resample_timers(self.index, &mut self.lists);
+        let has_pending = devices.vgic.in_use(self.index, &self.lists).any(|interrupt| interrupt.state.is_pending());
+        drop(devices);
+        self.domain.kick(kick);
+        if !has_pending {
             asm::wfi();
         }
     }
@@ -234,13 +238,14 @@ impl<'d> Vcpu<'d> {
         let value = trap.operand.index().map_or(0, |register| frame.x[register]);
         let read = match handling(trap.register, trap.access) {
             Handling::Sgi(register) => {
-                // There is no other vCPU to kick.
-                let _ = self.domain.devices().lock().vgic.send_sgi(self.index, register, value, &mut self.lists);
+                let kick = self.domain.devices().lock().vgic.send_sgi(self.index, register, value, &mut self.lists);
+                self.domain.kick(kick);
                 0
             }
             Handling::Deactivate => {
                 let id = value as u32;
-                let _ = self.domain.devices().lock().vgic.deactivate(self.index, id, &mut self.lists);
+                let kick = self.domain.devices().lock().vgic.deactivate(self.index, id, &mut self.lists);
+                self.domain.kick(kick);
                 0
             }
             Handling::Interface(register) => self.lists.access(register, trap.access, value),

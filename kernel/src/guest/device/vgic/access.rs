@@ -35,6 +35,7 @@ impl GicAccess {
 }
 
 /// What comes of an access.
+#[must_use = "a vCPU that is not kicked does not see its interrupt"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GicAnswer {
     /// What a load reads, in as many bits as its size has. 0 for a store.
