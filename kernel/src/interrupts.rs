@@ -3,6 +3,7 @@
 use crate::arch::aarch64::el3;
 use crate::arch::aarch64::gic::{Gic, affinity, enable_system_registers, find_redistributor};
 use crate::base::addr::{PhysAddr, Span};
+use crate::base::id::PhysIntid;
 use crate::base::interrupt::{Interrupt, Trigger};
 use crate::devtree::{self, Facts};
 use crate::vmap::{Vmap, VmapError};
@@ -10,9 +11,9 @@ use arm_gic::gicv3::registers::Gicd;
 use log::warn;
 
 /// What a device tree need not say: where Arm's Base System Architecture (DEN0094) has the private interrupts.
-const MAINTENANCE: Interrupt = Interrupt { id: 25, trigger: Trigger::Level };
-const VIRTUAL_TIMER: Interrupt = Interrupt { id: 27, trigger: Trigger::Level };
-const PHYSICAL_TIMER: Interrupt = Interrupt { id: 30, trigger: Trigger::Level };
+const MAINTENANCE: Interrupt = Interrupt { id: PhysIntid::new(25), trigger: Trigger::Level };
+const VIRTUAL_TIMER: Interrupt = Interrupt { id: PhysIntid::new(27), trigger: Trigger::Level };
+const PHYSICAL_TIMER: Interrupt = Interrupt { id: PhysIntid::new(30), trigger: Trigger::Level };
 
 /// Why the machine has no interrupt controller that guests could do with.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +58,7 @@ pub enum ControllerError {
     #[error("interrupt {id} does not exist")]
     NoSuchInterrupt {
         /// Its ID.
-        id: u32,
+        id: PhysIntid,
     },
 }
 
@@ -65,13 +66,13 @@ pub enum ControllerError {
 #[derive(Clone, Copy, Debug)]
 pub struct Interrupts {
     /// The virtual timer's.
-    pub virtual_timer: u32,
+    pub virtual_timer: PhysIntid,
     /// The physical timer's.
-    pub physical_timer: u32,
+    pub physical_timer: PhysIntid,
     /// That of the virtual CPU interface.
-    pub maintenance: u32,
+    pub maintenance: PhysIntid,
     /// The console's, if keys can be had.
-    pub console: Option<u32>,
+    pub console: Option<PhysIntid>,
 }
 
 /// Sets `controller` up, and routes the interrupts that guests need to this CPU.

@@ -3,6 +3,7 @@
 //! Behind a trait, so that on the host a model of the hardware can be behind it.
 
 use super::virtual_interface::{Group, InterfaceControl, Running};
+use crate::base::id::{Intid, PhysIntid};
 use core::ops::BitOr;
 
 /// The most list registers that a CPU can have (IHI 0069, 12.4 "ICH_LR_EL2").
@@ -51,7 +52,7 @@ pub enum End {
     /// A maintenance interrupt, for the interrupt may have to be listed again.
     Maintenance,
     /// The hardware deactivates this physical interrupt.
-    Physical(u32),
+    Physical(PhysIntid),
 }
 
 /// The value of a list register, ICH_LR_EL2.
@@ -73,7 +74,7 @@ impl ListRegister {
     const PHYSICAL_MASK: u64 = 0x1fff;
 
     /// Interrupt `id` of `priority` and `group` in `state`.
-    pub const fn new(id: u32, priority: u8, group: Group, state: State, end: End) -> Self {
+    pub const fn new(id: Intid, priority: u8, group: Group, state: State, end: End) -> Self {
         let group = match group {
             Group::Zero => 0,
             Group::One => Self::GROUP,
@@ -81,9 +82,9 @@ impl ListRegister {
         let end = match end {
             End::Silent => 0,
             End::Maintenance => Self::EOI,
-            End::Physical(physical) => Self::HW | (physical as u64 & Self::PHYSICAL_MASK) << Self::PHYSICAL,
+            End::Physical(physical) => Self::HW | (physical.get() as u64 & Self::PHYSICAL_MASK) << Self::PHYSICAL,
         };
-        Self((state as u64) << Self::STATE | group | end | (priority as u64) << Self::PRIORITY | id as u64)
+        Self((state as u64) << Self::STATE | group | end | (priority as u64) << Self::PRIORITY | id.get() as u64)
     }
 
     /// The value of the register.
@@ -97,8 +98,8 @@ impl ListRegister {
     }
 
     /// The virtual INTID.
-    pub const fn id(self) -> u32 {
-        self.0 as u32
+    pub const fn id(self) -> Intid {
+        Intid::new(self.0 as u32)
     }
 
     /// The priority.
@@ -124,7 +125,7 @@ impl ListRegister {
     /// What its deactivation does.
     pub const fn end(self) -> End {
         if self.0 & Self::HW != 0 {
-            End::Physical((self.0 >> Self::PHYSICAL & Self::PHYSICAL_MASK) as u32)
+            End::Physical(PhysIntid::new((self.0 >> Self::PHYSICAL & Self::PHYSICAL_MASK) as u32))
         } else if self.0 & Self::EOI != 0 {
             End::Maintenance
         } else {
@@ -216,5 +217,5 @@ pub trait ListRegisters {
     fn want_maintenance(&mut self, when: Maintenance);
 
     /// Deactivates a physical interrupt: ICC_DIR_EL1.
-    fn deactivate(&mut self, physical: u32);
+    fn deactivate(&mut self, physical: PhysIntid);
 }

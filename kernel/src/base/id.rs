@@ -1,4 +1,4 @@
-//! Numbers by which CPUs, domains and virtual CPUs are known: one type each, so that none is taken for another.
+//! Numbers by which CPUs, domains, virtual CPUs and interrupts are known: one type each, so that none is taken for another.
 
 use core::fmt;
 
@@ -41,3 +41,36 @@ macro_rules! number {
     )*};
 }
 number!(CpuId DomainId VcpuId);
+
+/// INTID of an interrupt that a guest sees: below 16 an SGI, below 32 a PPI, then SPIs (Arm IHI 0069, section 2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Intid(u32);
+
+/// INTID of an interrupt of the machine, in the same ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct PhysIntid(u32);
+
+macro_rules! intid {
+    ($($id:ident)*) => {$(
+        impl $id {
+            /// The one with this number.
+            pub const fn new(number: u32) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            pub const fn get(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+intid!(Intid PhysIntid);

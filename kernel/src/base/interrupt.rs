@@ -1,10 +1,12 @@
 //! Interrupts of the GIC, as numbers.
 
+use crate::base::id::PhysIntid;
+
 /// An interrupt of the GIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
     /// INTID: 16 to 31 is private to each CPU (PPI), 32 to 1019 shared (SPI).
-    pub id: u32,
+    pub id: PhysIntid,
     /// What makes it pending.
     pub trigger: Trigger,
 }

@@ -4,6 +4,7 @@
 //! exceptions print through, whatever state everything else is in.
 
 use crate::arch::aarch64::semihosting;
+use crate::base::id::DomainId;
 use crate::console::mark;
 use crate::console::terminal::Focus;
 use crate::console::terminal::output::{Output, RESTORE, Speaker};
@@ -150,9 +151,9 @@ impl Port {
 }
 
 /// Prints bytes of a guest, in lines that bear its name. Without a console they are lost.
-pub fn print_for_guest(number: usize, name: &str, bytes: &[u8]) {
+pub fn print_for_guest(id: DomainId, name: &str, bytes: &[u8]) {
     if let Some(port) = CONSOLE.lock().as_mut() {
-        port.write(Speaker::Guest { number, name }, bytes);
+        port.write(Speaker::Guest { id, name }, bytes);
     }
 }
 

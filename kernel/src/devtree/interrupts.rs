@@ -9,6 +9,7 @@
 use super::bus;
 use super::node::{number, value};
 use super::refusal::InterruptError;
+use crate::base::id::PhysIntid;
 use crate::base::interrupt::{FIRST_PPI, FIRST_SPI, Interrupt, MAX_SPIS, Trigger};
 use alloc::string::String;
 use fdt::node::FdtNode;
@@ -65,8 +66,8 @@ impl Controller {
     pub fn private(&self, nodes: &[FdtNode<'_, '_>], index: usize) -> Result<Option<Interrupt>, InterruptError> {
         let interrupt = self.interrupt(nodes, index)?;
         match interrupt {
-            Some(Interrupt { id, .. }) if id >= FIRST_SPI => {
-                Err(InterruptError::Shared { node: bus::path(nodes), index, id })
+            Some(Interrupt { id, .. }) if id >= PhysIntid::new(FIRST_SPI) => {
+                Err(InterruptError::Shared { node: bus::path(nodes), index, id: id.get() })
             }
             _ => Ok(interrupt),
         }
@@ -116,5 +117,5 @@ fn decode(entry: &[u8], nodes: &[FdtNode<'_, '_>], index: usize) -> Result<Inter
         4 | 8 => Trigger::Level,
         _ => return Err(InterruptError::Flags { node: node(), index, flags }),
     };
-    Ok(Interrupt { id: first + number, trigger })
+    Ok(Interrupt { id: PhysIntid::new(first + number), trigger })
 }

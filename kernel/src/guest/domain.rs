@@ -84,7 +84,7 @@ pub enum Reason {
 /// A guest.
 pub struct Domain {
     name: String,
-    number: u8,
+    id: DomainId,
     map: GuestMap,
     unmapped: Unmapped,
     memory: GuestMemory,
@@ -104,12 +104,12 @@ pub struct Devices {
 }
 
 impl Domain {
-    /// Builds the guest that `config` describes, up to its first instruction. `number` is its own as long as it lives.
+    /// Builds the guest that `config` describes, up to its first instruction. `id` is its own as long as it lives.
     ///
     /// # Errors
     ///
     /// [`BuildError`]; every frame has come back then.
-    pub fn build(host: &HostMemory, config: &Guest, number: u8, machine: MachineFacts) -> Result<Self, BuildError> {
+    pub fn build(host: &HostMemory, config: &Guest, id: DomainId, machine: MachineFacts) -> Result<Self, BuildError> {
         let heap = host.heap_bytes();
         let failed = |reason| BuildError { name: config.name.clone(), reason };
         reserve_heap(host, "the guest's state", state_bytes(config)).map_err(failed)?;
@@ -117,14 +117,14 @@ impl Domain {
         let banks = banks(config, translation).map_err(failed)?;
         let map = GuestMap::new(&banks, config.cpus, config.uart).map_err(|error| failed(error.into()))?;
         let vgic = vgic(config, machine).map_err(|error| failed(error.into()))?;
-        let owner = FrameOwner::guest(number);
+        let owner = FrameOwner::guest(id);
         let given = host_frames(config);
         let source = if given.is_empty() { FrameSource::PageAllocator } else { FrameSource::Static(&given) };
         let mut memory = GuestMemory::new(host, owner, &banks, source).map_err(|error| failed(error.into()))?;
         match fill(host, config, &banks, translation, &mut memory, machine) {
             Ok((stage2, placement)) => Ok(Self {
                 name: config.name.clone(),
-                number,
+                id,
                 map,
                 unmapped: config.unmapped,
                 memory,
@@ -148,17 +148,12 @@ impl Domain {
 
     /// Which domain it is.
     pub fn id(&self) -> DomainId {
-        DomainId::new(self.number.into())
+        self.id
     }
 
     /// The name of its node.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Its number, from 0.
-    pub fn number(&self) -> usize {
-        self.number.into()
     }
 
     /// The state of the vCPU with this affinity, as PSCI has it; `None` if there is no such vCPU.
@@ -200,7 +195,7 @@ impl Domain {
 
     /// VTTBR_EL2 for its vCPUs.
     pub fn vttbr(&self) -> u64 {
-        self.stage2.vttbr(Vmid::new(self.number))
+        self.stage2.vttbr(Vmid::new(self.id.index() as u8))
     }
 
     /// Where kernel, device tree and ramdisk are.

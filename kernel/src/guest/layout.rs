@@ -6,6 +6,7 @@
 //! Everything here is a number. Which of it a certain guest has is for [`GuestMap`](super::map::GuestMap) to say.
 
 use crate::base::addr::{Bytes, GuestAddr, PAGE_SIZE};
+use crate::base::id::Intid;
 use crate::guest::device::vgic::{DISTRIBUTOR_BYTES, MAX_CPUS, REDISTRIBUTOR_BYTES};
 use arrayvec::ArrayVec;
 use core::fmt;
@@ -38,20 +39,20 @@ pub const BANK_0: Range<GuestAddr> = window(0x4000_0000, 3 * GIB);
 pub const BANK_1: Range<GuestAddr> = window(0x2_0000_0000, 1016 * GIB);
 
 /// The UART's interrupt: SPI 0.
-pub const UART_INTID: u32 = FIRST_SPI;
+pub const UART_INTID: Intid = Intid::new(FIRST_SPI);
 
 /// The virtual timer's interrupt.
-pub const VIRTUAL_TIMER_INTID: u32 = 27;
+pub const VIRTUAL_TIMER_INTID: Intid = Intid::new(27);
 
 /// The interrupt of EL2's physical timer, which no guest has; a device tree has to name one all the same, as some kernels
 /// insist on four.
-pub const HYPERVISOR_TIMER_INTID: u32 = 26;
+pub const HYPERVISOR_TIMER_INTID: Intid = Intid::new(26);
 
 /// The physical timer's interrupt in Secure state, which no guest is in; a device tree has to name one all the same.
-pub const SECURE_TIMER_INTID: u32 = 29;
+pub const SECURE_TIMER_INTID: Intid = Intid::new(29);
 
 /// The physical timer's interrupt.
-pub const PHYSICAL_TIMER_INTID: u32 = 30;
+pub const PHYSICAL_TIMER_INTID: Intid = Intid::new(30);
 
 /// The first INTID of a private peripheral interrupt (IHI 0069, 2.2).
 pub const FIRST_PPI: u32 = 16;

@@ -3,6 +3,7 @@
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::{cpu, semihosting, virtualization};
 use crate::arch::workarounds::WORKAROUND_2;
+use crate::base::id::{DomainId, VcpuId};
 use crate::base::outcome::Outcome;
 use crate::cpu::firmware;
 use crate::devtree::Facts;
@@ -72,17 +73,17 @@ pub fn run(host: &HostMemory, facts: &Facts<'_>, mitigations: Mitigations) -> Re
         firmware::call(WORKAROUND_2, 1);
     }
     info!("exits   {speculation}");
-    keyboard::start(1, 0);
+    keyboard::start(1, DomainId::new(0));
     let mut complaints = Complaints::new(cpu::nanoseconds(cpu::ticks()));
     let mut resets = 0_u64;
     // A guest that does nothing but to reset itself would fill the console with what is said of each life.
     let mut is_told = true;
     loop {
-        let domain = Domain::build(host, first, 0, machine)?;
+        let domain = Domain::build(host, first, DomainId::new(0), machine)?;
         if is_told {
             report(host, &domain);
         }
-        let end = Vcpu::run(&domain, 0, interrupts, &speculation, &mut complaints);
+        let end = Vcpu::run(&domain, VcpuId::new(0), interrupts, &speculation, &mut complaints);
         domain.release(host);
         let (name, free) = (&first.name, (host.free_bytes() + host.grown_bytes()) >> 10);
         match end {

@@ -4,6 +4,7 @@ use super::{Subject, Verdict};
 use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::virtualization::{self, GuestRegime};
 use crate::base::addr::{GuestAddr, PAGE_SIZE};
+use crate::base::id::DomainId;
 use crate::frames::frametable::page_info::FrameOwner;
 use crate::guest::isolation::stage2::{Config, Stage2, Stage2Plan, Vmid};
 use crate::guest::memory::{FrameSource, GuestMemory};
@@ -24,7 +25,7 @@ fn banks() -> [Range<GuestAddr>; 2] {
 }
 
 fn memory(host: &HostMemory) -> Result<GuestMemory, String> {
-    GuestMemory::new(host, FrameOwner::guest(NUMBER), &banks(), FrameSource::PageAllocator)
+    GuestMemory::new(host, FrameOwner::guest(DomainId::new(NUMBER.into())), &banks(), FrameSource::PageAllocator)
         .map_err(|error| error.to_string())
 }
 

@@ -9,6 +9,7 @@
 //! guest's keys wait for it ([`held`]).
 //!
 //! What is printed is printed at once, byte by byte: a prompt has no newline at its end and must be seen.
+use crate::base::id::DomainId;
 
 pub mod command;
 pub mod escape;
@@ -22,6 +23,6 @@ pub mod output;
 pub enum Focus {
     /// The hypervisor.
     Hypervisor,
-    /// A guest, by its number from 0 on.
-    Guest(usize),
+    /// A guest.
+    Guest(DomainId),
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::addr::{PhysAddr, Span};
+use crate::base::id::PhysIntid;
 use crate::base::interrupt::{Interrupt, Trigger};
 use crate::devtree::{Blob, GicFacts};
 use std::string::ToString;
@@ -36,7 +37,7 @@ fn span(start: u64, size: u64) -> Span {
 }
 
 fn level(id: u32) -> Option<Interrupt> {
-    Some(Interrupt { id, trigger: Trigger::Level })
+    Some(Interrupt { id: PhysIntid::new(id), trigger: Trigger::Level })
 }
 
 /// That of QEMU's `virt`, with the given registers.
@@ -165,7 +166,7 @@ fn an_interrupt_is_an_spi_or_a_ppi_with_an_edge_or_a_level() {
         ([1, 0, 8], 16, Trigger::Level),
         ([1, 15, 0xf08], 31, Trigger::Level),
     ] {
-        assert_eq!(of(cells), Interrupt { id, trigger });
+        assert_eq!(of(cells), Interrupt { id: PhysIntid::new(id), trigger });
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of one frame, in 8 bytes.
 
+use crate::base::id::DomainId;
 use core::fmt;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -15,9 +16,9 @@ impl FrameOwner {
     /// The hypervisor itself.
     pub const HYPERVISOR: Self = Self(1);
 
-    /// The guest with this number.
-    pub const fn guest(number: u8) -> Self {
-        Self(2 + number as u16)
+    /// A guest.
+    pub const fn guest(id: DomainId) -> Self {
+        Self(2 + id.index() as u16)
     }
 
     /// The owner with number `id`; 0 is [`FrameOwner::NONE`] and 1 [`FrameOwner::HYPERVISOR`].

@@ -6,6 +6,7 @@
 use crate::arch::aarch64::el1::{self, Timer};
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::addr::GuestAddr;
+use crate::base::id::{Intid, VcpuId};
 use crate::console;
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic::{GicAccess, Kick};
@@ -54,8 +55,8 @@ fn byte_order() -> ByteOrder {
 impl Devices {
     /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
     /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
-    pub(super) fn resample_timers(&mut self, vcpu: usize, lists: &mut CpuInterface) -> Kick {
-        const TIMERS: [(Timer, u32); 2] =
+    pub(super) fn resample_timers(&mut self, vcpu: VcpuId, lists: &mut CpuInterface) -> Kick {
+        const TIMERS: [(Timer, Intid); 2] =
             [(Timer::Virtual, layout::VIRTUAL_TIMER_INTID), (Timer::Physical, layout::PHYSICAL_TIMER_INTID)];
         let mut kick = Kick::NONE;
         for (timer, id) in TIMERS {
@@ -142,7 +143,7 @@ impl Vcpu<'_> {
     #[inline]
     fn distributor(&mut self, offset: u64, access: GicAccess) -> Result<u64, AccessRefusal> {
         let mut devices = self.domain.devices().lock();
-        let answer = devices.vgic.access_distributor(self.index, offset, access, &mut self.lists)?;
+        let answer = devices.vgic.access_distributor(self.id, offset, access, &mut self.lists)?;
         drop(devices);
         self.domain.kick(answer.kick);
         Ok(answer.value)
@@ -151,8 +152,8 @@ impl Vcpu<'_> {
     #[inline]
     fn redistributors(&mut self, offset: u64, access: GicAccess) -> Result<u64, AccessRefusal> {
         let mut devices = self.domain.devices().lock();
-        let kick = devices.resample_timers(self.index, &mut self.lists);
-        let answer = devices.vgic.access_redistributor(self.index, offset, access, &mut self.lists);
+        let kick = devices.resample_timers(self.id, &mut self.lists);
+        let answer = devices.vgic.access_redistributor(self.id, offset, access, &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
         let answer = answer?;
@@ -165,7 +166,7 @@ impl Vcpu<'_> {
         let mut devices = self.domain.devices().lock();
         let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(AccessRefusal::Absent) };
         let value = uart.read(offset, size)?;
-        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        let kick = vgic.set_line(self.id, layout::UART_INTID, uart.line(), &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
         Ok(value)
@@ -176,11 +177,11 @@ impl Vcpu<'_> {
         let mut devices = self.domain.devices().lock();
         let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(AccessRefusal::Absent) };
         let sent = uart.write(offset, size, value)?;
-        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        let kick = vgic.set_line(self.id, layout::UART_INTID, uart.line(), &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
         if let Some(byte) = sent {
-            console::print_for_guest(self.domain.number(), self.domain.name(), &[byte]);
+            console::print_for_guest(self.domain.id(), self.domain.name(), &[byte]);
         }
         Ok(())
     }

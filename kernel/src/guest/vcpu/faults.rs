@@ -224,6 +224,6 @@ impl Vcpu<'_> {
     }
 
     pub(super) fn at(&self, frame: &GuestFrame) -> At<'_> {
-        At { name: self.domain.name(), vcpu: self.index, pc: frame.pc }
+        At { name: self.domain.name(), vcpu: self.id.index(), pc: frame.pc }
     }
 }

@@ -5,6 +5,7 @@
 //! make commands, for `monitor`. The guest's wait here until it takes them.
 
 use crate::arch::aarch64::cpu;
+use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use crate::console::terminal::held::{Held, KeyFate};
 use crate::console::terminal::input::{Input, Key};
@@ -34,12 +35,12 @@ static TYPING: SpinMutex<Typing> =
 /// Whether keys wait for a guest.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
-/// Has the keyboard be the guest `number`'s, of `guests`, at first.
-pub fn start(guests: usize, number: usize) {
+/// Gives the keyboard to the guest `first` of `guests`.
+pub fn start(guests: usize, first: DomainId) {
     let mut typing = TYPING.lock();
-    typing.input = Input::new(guests, Focus::Guest(number));
+    typing.input = Input::new(guests, Focus::Guest(first));
     typing.held.reserve();
-    console::set_raw(Focus::Guest(number));
+    console::set_raw(Focus::Guest(first));
 }
 
 /// Listens for keys, for a guest that has just started.
@@ -146,12 +147,12 @@ impl Vcpu<'_> {
     fn type_in(&mut self, key: u8) -> Result<(), ReceiverFull> {
         let mut devices = self.domain.devices().lock();
         let Devices { vgic, uart: Some(uart) } = &mut *devices else { return Err(ReceiverFull) };
-        let is_enabled = vgic.is_enabled(self.index, layout::UART_INTID);
+        let is_enabled = vgic.is_enabled(self.id, layout::UART_INTID);
         if !uart.is_listened_to(if is_enabled { UartInterrupt::Enabled } else { UartInterrupt::Disabled }) {
             return Err(ReceiverFull);
         }
         uart.receive(key)?;
-        let kick = vgic.set_line(self.index, layout::UART_INTID, uart.line(), &mut self.lists);
+        let kick = vgic.set_line(self.id, layout::UART_INTID, uart.line(), &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
         Ok(())

@@ -11,6 +11,7 @@ mod monitor;
 mod run;
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
+use crate::base::id::VcpuId;
 use crate::guest::complaints::Complaints;
 use crate::guest::domain::Domain;
 use crate::guest::exit::speculation::Speculation;
@@ -46,7 +47,7 @@ pub struct Vcpu<'d> {
     /// Whose it is.
     pub(super) domain: &'d Domain,
     /// Its number in its domain.
-    pub(super) index: usize,
+    pub(super) id: VcpuId,
     /// The virtual CPU interface of this physical CPU.
     pub(super) lists: CpuInterface,
     pub(super) interrupts: Interrupts,

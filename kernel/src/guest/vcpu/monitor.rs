@@ -43,7 +43,7 @@ impl Vcpu<'_> {
             }
             Command::Interrupts(_) => {
                 let devices = self.domain.devices().lock();
-                for interrupt in devices.vgic.in_use(self.index, &self.lists) {
+                for interrupt in devices.vgic.in_use(self.id, &self.lists) {
                     println!("lacuna: {interrupt}");
                 }
             }

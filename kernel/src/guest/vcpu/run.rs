@@ -8,7 +8,7 @@ use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
 use crate::arch::aarch64::{cpu, gic};
 use crate::arch::syndrome::{Access, Syndrome};
-use crate::base::id::VcpuId;
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::cpu::block::block;
 use crate::cpu::firmware;
 #[cfg(feature = "selftest")]
@@ -93,11 +93,11 @@ extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -
 }
 
 impl<'d> Vcpu<'d> {
-    /// Runs vCPU `index` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to
+    /// Runs vCPU `id` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to
     /// report on it pays with `complaints`; `speculation` is what this CPU needs.
     pub fn run(
         domain: &'d Domain,
-        index: usize,
+        id: VcpuId,
         interrupts: Interrupts,
         speculation: &'d Speculation,
         complaints: &'d mut Complaints,
@@ -105,14 +105,14 @@ impl<'d> Vcpu<'d> {
         let regime = GuestRegime {
             vtcr: domain.stage2().config().vtcr(),
             vttbr: domain.vttbr(),
-            mpidr: Affinity::of(index).mpidr(),
+            mpidr: Affinity::of(id).mpidr(),
             virtual_offset: cpu::ticks(),
         };
         let mut vcpu =
-            Vcpu { domain, index, lists: CpuInterface::start(), interrupts, complaints, speculation, end: None };
+            Vcpu { domain, id, lists: CpuInterface::start(), interrupts, complaints, speculation, end: None };
         keyboard::resume();
         block().set_virtual_offset(regime.virtual_offset);
-        block().set_running(Some((domain.id(), VcpuId::new(index as u16))));
+        block().set_running(Some((domain.id(), id)));
         // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
         // guest is here: this function ends by leaving it.
         unsafe { virtualization::enter(&regime) };
@@ -128,7 +128,7 @@ impl<'d> Vcpu<'d> {
         keyboard::stop(domain.name());
         let Vcpu { mut lists, end, .. } = vcpu;
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
-        let kick = domain.devices().lock().vgic.reset(index, &mut lists);
+        let kick = domain.devices().lock().vgic.reset(id, &mut lists);
         domain.kick(kick);
         lists.stop();
         // What it did last has failed by now, or will not.
@@ -140,8 +140,8 @@ impl<'d> Vcpu<'d> {
 
     /// Makes the physical interrupt of a timer the guest's. It stays active until the guest ends its own.
     #[inline]
-    fn forward(&mut self, physical: u32, id: u32) -> Next {
-        let kick = self.domain.devices().lock().vgic.forward(self.index, id, physical, &mut self.lists);
+    fn forward(&mut self, physical: PhysIntid, id: Intid) -> Next {
+        let kick = self.domain.devices().lock().vgic.forward(self.id, id, physical, &mut self.lists);
         self.domain.kick(kick);
         Next::Resume
     }
@@ -149,8 +149,7 @@ impl<'d> Vcpu<'d> {
     /// Looks after the list registers.
     fn maintain(&mut self) {
         let mut devices = self.domain.devices().lock();
-        let kick =
-            devices.resample_timers(self.index, &mut self.lists) | devices.vgic.maintain(self.index, &mut self.lists);
+        let kick = devices.resample_timers(self.id, &mut self.lists) | devices.vgic.maintain(self.id, &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
     }
@@ -177,8 +176,8 @@ impl<'d> Vcpu<'d> {
     /// again, and standby may end for no reason (DEN0022, 5.4).
     fn wait(&mut self) {
         let mut devices = self.domain.devices().lock();
-        let kick = devices.resample_timers(self.index, &mut self.lists);
-        let has_pending = devices.vgic.in_use(self.index, &self.lists).any(|interrupt| interrupt.state.is_pending());
+        let kick = devices.resample_timers(self.id, &mut self.lists);
+        let has_pending = devices.vgic.in_use(self.id, &self.lists).any(|interrupt| interrupt.state.is_pending());
         drop(devices);
         self.domain.kick(kick);
         if !has_pending {
@@ -238,13 +237,13 @@ impl<'d> Vcpu<'d> {
         let value = trap.operand.index().map_or(0, |register| frame.x[register]);
         let read = match handling(trap.register, trap.access) {
             Handling::Sgi(register) => {
-                let kick = self.domain.devices().lock().vgic.send_sgi(self.index, register, value, &mut self.lists);
+                let kick = self.domain.devices().lock().vgic.send_sgi(self.id, register, value, &mut self.lists);
                 self.domain.kick(kick);
                 0
             }
             Handling::Deactivate => {
                 let id = value as u32;
-                let kick = self.domain.devices().lock().vgic.deactivate(self.index, id, &mut self.lists);
+                let kick = self.domain.devices().lock().vgic.deactivate(self.id, Intid::new(id), &mut self.lists);
                 self.domain.kick(kick);
                 0
             }

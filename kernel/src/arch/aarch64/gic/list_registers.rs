@@ -4,6 +4,7 @@ use crate::arch::aarch64::gic;
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use crate::arch::syndrome::Access;
 use crate::arch::virtual_interface::{CommonRegister, Features, InterfaceControl, Running};
+use crate::base::id::PhysIntid;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
     ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2, ICH_LR4_EL2, ICH_LR5_EL2, ICH_LR6_EL2, ICH_LR7_EL2,
@@ -214,7 +215,7 @@ impl ListRegisters for CpuInterface {
         set_control(self.control);
     }
 
-    fn deactivate(&mut self, physical: u32) {
+    fn deactivate(&mut self, physical: PhysIntid) {
         gic::deactivate(physical);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod list_registers;
 
+use crate::base::id::PhysIntid;
 use crate::base::interrupt::{Interrupt, Trigger};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, MPIDR_EL1, ReadWriteable, Readable};
@@ -70,15 +71,17 @@ impl Gic {
             Trigger::Edge => arm_gic::Trigger::Edge,
             Trigger::Level => arm_gic::Trigger::Level,
         };
-        if interrupt.id < FIRST_SPI {
-            let id = IntId::ppi(interrupt.id.saturating_sub(FIRST_PPI));
+        if interrupt.id < PhysIntid::new(FIRST_SPI) {
+            let id = IntId::ppi(interrupt.id.get().saturating_sub(FIRST_PPI));
             self.redistributor.set_trigger(id, trigger)?;
             return self.redistributor.enable_interrupt(id, true);
         }
-        if interrupt.id >= SPECIAL || interrupt.id > self.distributor.typer().num_spis() + FIRST_SPI - 1 {
+        if interrupt.id >= PhysIntid::new(SPECIAL)
+            || interrupt.id > PhysIntid::new(self.distributor.typer().num_spis() + FIRST_SPI - 1)
+        {
             return Err(GicError::InvalidGicdIntid(IntId::spi(0)));
         }
-        let id = IntId::spi(interrupt.id - FIRST_SPI);
+        let id = IntId::spi(interrupt.id.get() - FIRST_SPI);
         self.distributor.set_trigger(id, trigger)?;
         self.distributor.set_routing(id, Some(affinity()))?;
         self.distributor.enable_interrupt(id, true)
@@ -141,25 +144,25 @@ fn split_end_of_interrupt() {
 
 /// Takes the most urgent interrupt, which is active from then on.
 #[inline]
-pub fn acknowledge() -> Option<u32> {
+pub fn acknowledge() -> Option<PhysIntid> {
     let id: u64;
     // SAFETY: the interrupt that is taken gets to the caller.
     unsafe { asm!("mrs {}, icc_iar1_el1", out(reg) id, options(nomem, nostack, preserves_flags)) };
     // The effect of the acknowledgement must be there before the device is touched (IHI 0069, 4.1.1).
     barrier::dsb(barrier::SY);
-    Some(id as u32).filter(|id| *id < SPECIAL)
+    Some(id as u32).filter(|id| *id < SPECIAL).map(PhysIntid::new)
 }
 
 /// Lets others of the priority of `id` through; `id` stays active.
 #[inline]
-pub fn drop_priority(id: u32) {
+pub fn drop_priority(id: PhysIntid) {
     // SAFETY: only changes which interrupts come next.
-    unsafe { asm!("msr icc_eoir1_el1, {}", in(reg) u64::from(id), options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("msr icc_eoir1_el1, {}", in(reg) u64::from(id.get()), options(nomem, nostack, preserves_flags)) };
 }
 
 /// Ends the active state of `id`.
 #[inline]
-pub fn deactivate(id: u32) {
+pub fn deactivate(id: PhysIntid) {
     // SAFETY: only changes which interrupts come next.
-    unsafe { asm!("msr icc_dir_el1, {}", in(reg) u64::from(id), options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("msr icc_dir_el1, {}", in(reg) u64::from(id.get()), options(nomem, nostack, preserves_flags)) };
 }

@@ -4,6 +4,7 @@
 //! from its work, so a sequence does not end a row of presses; and at the hypervisor nothing within a sequence is a key at
 //! all. Where a sequence begins and ends is followed whoever has the keyboard: one that a guest caused may end after it.
 
+use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use crate::console::terminal::escape::Escapes;
 use arrayvec::ArrayVec;
@@ -89,9 +90,9 @@ impl Input {
     const fn next(&self) -> Focus {
         let number = match self.focus {
             Focus::Hypervisor => 0,
-            Focus::Guest(number) => number.saturating_add(1),
+            Focus::Guest(id) => id.index() + 1,
         };
-        if number < self.guests { Focus::Guest(number) } else { Focus::Hypervisor }
+        if number < self.guests { Focus::Guest(DomainId::new(number as u16)) } else { Focus::Hypervisor }
     }
 }
 

@@ -1,10 +1,11 @@
 use super::{Input, Key};
+use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, proptest};
 use std::vec::Vec;
 
-const GUEST: Focus = Focus::Guest(0);
+const GUEST: Focus = Focus::Guest(DomainId::new(0));
 
 fn to(focus: Focus, keys: &[u8]) -> Key {
     Key::To(focus, keys.iter().copied().collect())
@@ -24,7 +25,7 @@ fn passed_on(done: &[Key]) -> Vec<u8> {
 #[test]
 fn three_switch_keys_move_the_keyboard_to_each_in_turn() {
     let mut input = Input::new(2, GUEST);
-    for focus in [Focus::Guest(1), Focus::Hypervisor, GUEST, Focus::Guest(1)] {
+    for focus in [Focus::Guest(DomainId::new(1)), Focus::Hypervisor, GUEST, Focus::Guest(DomainId::new(1))] {
         assert_eq!(press(&mut input, &[1, 1, 1]), [Key::Held, Key::Held, Key::Switched(focus)]);
         assert_eq!((input.focus(), input.press(b'x', 0)), (focus, to(focus, b"x")));
     }
@@ -69,7 +70,7 @@ fn without_guests_the_keyboard_stays() {
 
 #[test]
 fn the_keyboard_can_be_taken_from_a_guest() {
-    let mut input = Input::new(1, Focus::Guest(usize::MAX));
+    let mut input = Input::new(1, Focus::Guest(DomainId::new(usize::MAX as u16)));
     assert_eq!(press(&mut input, &[1, 1, 1])[2], Key::Switched(Focus::Hypervisor));
     input.give(GUEST);
     assert_eq!(input.press(b'x', 0), to(GUEST, b"x"));

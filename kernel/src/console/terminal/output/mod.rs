@@ -7,6 +7,7 @@
 //! In either form, the bytes of a guest never follow a newline without its mark in between. So a program that splits the
 //! output at newlines cannot take a guest's line for one of the hypervisor's.
 
+use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 
 /// What brings a terminal of the VT100's family back from whatever a guest did to it, and the cursor to the last line:
@@ -33,8 +34,8 @@ pub enum Speaker<'a> {
     Prompt,
     /// A guest.
     Guest {
-        /// Its number.
-        number: usize,
+        /// Which one.
+        id: DomainId,
         /// What its lines are marked with.
         name: &'a str,
     },
@@ -45,7 +46,7 @@ pub enum Speaker<'a> {
 enum Author {
     Hypervisor,
     Prompt,
-    Guest(usize),
+    Guest(DomainId),
 }
 
 impl Speaker<'_> {
@@ -53,7 +54,7 @@ impl Speaker<'_> {
         match self {
             Self::Hypervisor => Author::Hypervisor,
             Self::Prompt => Author::Prompt,
-            Self::Guest { number, .. } => Author::Guest(number),
+            Self::Guest { id, .. } => Author::Guest(id),
         }
     }
 }
@@ -139,7 +140,7 @@ impl Output {
     fn put(&mut self, speaker: Speaker<'_>, byte: u8, send: &mut impl FnMut(u8)) {
         let me = speaker.author();
         let text_of = match speaker {
-            Speaker::Guest { number, name } if self.raw != Focus::Guest(number) => Some(name),
+            Speaker::Guest { id, name } if self.raw != Focus::Guest(id) => Some(name),
             Speaker::Hypervisor | Speaker::Prompt | Speaker::Guest { .. } => None,
         };
         let is_guest_in_raw = text_of.is_none() && matches!(me, Author::Guest(_));

@@ -1,18 +1,19 @@
 use super::{Output, RESTORE, Speaker, WIDTH};
+use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::string::String;
 use std::vec::Vec;
 
-const LINUX: Speaker<'static> = Speaker::Guest { number: 0, name: "linux" };
-const OTHER: Speaker<'static> = Speaker::Guest { number: 1, name: "b" };
+const LINUX: Speaker<'static> = Speaker::Guest { id: DomainId::new(0), name: "linux" };
+const OTHER: Speaker<'static> = Speaker::Guest { id: DomainId::new(1), name: "b" };
 const LACUNA: Speaker<'static> = Speaker::Hypervisor;
 
 fn printed(pieces: &[(Speaker<'_>, &str)]) -> String {
     let mut output = Output::new();
     let mut bytes = Vec::new();
-    output.set_raw(Focus::Guest(0));
+    output.set_raw(Focus::Guest(DomainId::new(0)));
     for (speaker, text) in pieces {
         output.write(*speaker, text.as_bytes(), |byte| bytes.push(byte));
     }
@@ -93,7 +94,7 @@ fn a_guest_that_loses_the_keyboard_goes_on_behind_its_mark() {
     {
         let mut output = Output::new();
         let mut bytes = Vec::new();
-        output.set_raw(Focus::Guest(0));
+        output.set_raw(Focus::Guest(DomainId::new(0)));
         output.write(LINUX, raw.as_bytes(), |_| ());
         output.set_raw(Focus::Hypervisor);
         output.write(LINUX, text.as_bytes(), |byte| bytes.push(byte));
@@ -153,7 +154,7 @@ proptest! {
         let mut output = Output::new();
         let mut bytes = Vec::new();
         for (who, text, is_raw) in &pieces {
-            output.set_raw(if *is_raw { Focus::Guest(0) } else { Focus::Hypervisor });
+            output.set_raw(if *is_raw { Focus::Guest(DomainId::new(0)) } else { Focus::Hypervisor });
             match who {
                 0 => output.write(LACUNA, b"H\n", |byte| bytes.push(byte)),
                 1 => output.write(LINUX, text, |byte| bytes.push(byte)),

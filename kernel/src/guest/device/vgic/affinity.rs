@@ -5,6 +5,7 @@
 //! hardware has.
 
 use super::MAX_CPUS;
+use crate::base::id::VcpuId;
 
 /// vCPUs of a cluster: the bits of a target list.
 pub(super) const CLUSTER: usize = 16;
@@ -16,14 +17,15 @@ pub struct Affinity(u32);
 
 impl Affinity {
     /// The affinity of vCPU `cpu`, which is below [`MAX_CPUS`].
-    pub const fn of(cpu: usize) -> Self {
+    pub const fn of(cpu: VcpuId) -> Self {
+        let cpu = cpu.index();
         Self(((cpu / CLUSTER) as u32) << 8 | (cpu % CLUSTER) as u32)
     }
 
     /// The vCPU that has it, if a guest could have that many.
-    pub fn cpu(self) -> Option<usize> {
+    pub fn cpu(self) -> Option<VcpuId> {
         let cpu = (self.0 >> 8) as usize * CLUSTER + (self.0 & 0xff) as usize;
-        (self.0 >> 16 == 0 && self.0 & 0xff < CLUSTER as u32 && cpu < MAX_CPUS).then_some(cpu)
+        (self.0 >> 16 == 0 && self.0 & 0xff < CLUSTER as u32 && cpu < MAX_CPUS).then(|| VcpuId::new(cpu as u16))
     }
 
     /// What the vCPU's MPIDR_EL1 must say: the affinities in their places, and bit 31, which is RES1.

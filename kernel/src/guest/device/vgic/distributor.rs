@@ -9,6 +9,7 @@ use super::affinity::Affinity;
 use super::registers::{self, CtlrGroups, RegisterKind};
 use super::{BANK, Kick, Vgic};
 use crate::arch::list_register::ListRegisters;
+use crate::base::id::{Intid, VcpuId};
 use crate::guest::device::size::Size;
 
 /// The bytes of the distributor's registers.
@@ -90,7 +91,7 @@ impl Vgic {
     #[inline]
     pub fn access_distributor(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         offset: u64,
         access: GicAccess,
         lists: &mut impl ListRegisters,
@@ -114,7 +115,7 @@ impl Vgic {
 
     fn access_any(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         offset: u64,
         access: GicAccess,
         lists: &mut impl ListRegisters,
@@ -140,20 +141,20 @@ impl Vgic {
             GicAccess::Write { size, value } => match register {
                 DistributorRegister::Control => GicAnswer::kick(self.write_control(cpu, value as u32, lists)),
                 DistributorRegister::Route(id) => {
-                    GicAnswer::kick(self.write_route(cpu, id, offset, size, value, lists))
+                    GicAnswer::kick(self.write_route(cpu, Intid::new(id), offset, size, value, lists))
                 }
                 _ => GicAnswer::value(0),
             },
         })
     }
 
-    fn read_distributor(&self, cpu: usize, register: &DistributorRegister, offset: u64, size: Size) -> u64 {
+    fn read_distributor(&self, cpu: VcpuId, register: &DistributorRegister, offset: u64, size: Size) -> u64 {
         match register {
             DistributorRegister::Control | DistributorRegister::Constant => {
                 self.overall(offset).unwrap_or_default().into()
             }
             DistributorRegister::Route(id) => {
-                let shared = self.locate(cpu, *id).filter(|_| *id >= BANK);
+                let shared = self.locate(cpu, Intid::new(*id)).filter(|_| *id >= BANK);
                 half(shared.map_or(0, |(index, n)| self.banks[index].route(n).route()), offset, size)
             }
             DistributorRegister::Id => id_register(offset, PART).into(),
@@ -162,7 +163,7 @@ impl Vgic {
     }
 
     /// GICD_CTLR. RWP is never seen: what a write changes here is changed at once.
-    fn write_control(&mut self, cpu: usize, value: u32, lists: &mut impl ListRegisters) -> Kick {
+    fn write_control(&mut self, cpu: VcpuId, value: u32, lists: &mut impl ListRegisters) -> Kick {
         let groups = CtlrGroups::from_ctlr(value);
         if groups == self.groups {
             return Kick::NONE;
@@ -173,14 +174,14 @@ impl Vgic {
 
     fn write_route(
         &mut self,
-        cpu: usize,
-        id: u32,
+        cpu: VcpuId,
+        id: Intid,
         offset: u64,
         size: Size,
         value: u64,
         lists: &mut impl ListRegisters,
     ) -> Kick {
-        let Some((index, n)) = self.locate(cpu, id).filter(|_| id >= BANK) else { return Kick::NONE };
+        let Some((index, n)) = self.locate(cpu, id).filter(|_| id >= Intid::new(BANK)) else { return Kick::NONE };
         let old = self.banks[index].route(n).route();
         let value = match (size, offset % 8) {
             (Size::Double, _) => value,

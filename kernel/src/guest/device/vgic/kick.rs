@@ -1,6 +1,7 @@
 //! The vCPUs that have something to do.
 
 use super::MAX_CPUS;
+use crate::base::id::VcpuId;
 use core::ops::BitOr;
 
 /// The vCPUs on other CPUs that must leave their guest and call [`Vgic::maintain`](super::Vgic::maintain).
@@ -14,8 +15,8 @@ impl Kick {
     pub const NONE: Self = Self(0);
 
     /// vCPU `cpu`; nobody if it is not below [`MAX_CPUS`].
-    pub(super) const fn one(cpu: usize) -> Self {
-        Self(if cpu < MAX_CPUS { 1 << cpu } else { 0 })
+    pub(super) const fn one(cpu: VcpuId) -> Self {
+        Self(if cpu.index() < MAX_CPUS { 1 << cpu.index() } else { 0 })
     }
 
     /// The first `count` vCPUs, which is not 0.
@@ -29,7 +30,7 @@ impl Kick {
     }
 
     /// All but `cpu`.
-    pub(super) const fn without(self, cpu: usize) -> Self {
+    pub(super) const fn without(self, cpu: VcpuId) -> Self {
         Self(self.0 & !Self::one(cpu).0)
     }
 
@@ -44,17 +45,17 @@ impl Kick {
     }
 
     /// Whether `cpu` is to be kicked.
-    pub const fn contains(self, cpu: usize) -> bool {
+    pub const fn contains(self, cpu: VcpuId) -> bool {
         self.0 & Self::one(cpu).0 != 0
     }
 
     /// The numbers of those to kick, in order.
-    pub fn cpus(self) -> impl Iterator<Item = usize> {
+    pub fn cpus(self) -> impl Iterator<Item = VcpuId> {
         let mut left = self.0;
         core::iter::from_fn(move || {
             let cpu = left.trailing_zeros() as usize;
             left &= left.wrapping_sub(1);
-            (cpu < MAX_CPUS).then_some(cpu)
+            (cpu < MAX_CPUS).then(|| VcpuId::new(cpu as u16))
         })
     }
 }

@@ -6,6 +6,7 @@
 use super::bank::{Waiting, ones};
 use super::{Kick, Vgic};
 use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
+use crate::base::id::{PhysIntid, VcpuId};
 
 impl Vgic {
     /// Those of a bank that may be pending in a list register.
@@ -23,7 +24,7 @@ impl Vgic {
     }
 
     /// Lists interrupt `n` of a bank as it is now, after something about it has changed.
-    pub(super) fn settle(&mut self, cpu: usize, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub(super) fn settle(&mut self, cpu: VcpuId, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
         let (slot, kick) = self.lift(cpu, index, n, lists);
         kick | self.place(cpu, index, n, slot, lists)
     }
@@ -33,19 +34,19 @@ impl Vgic {
     #[inline]
     pub(super) fn repeat(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         n: u32,
-        physical: u32,
+        physical: PhysIntid,
         lists: &mut impl ListRegisters,
     ) -> bool {
         let bank = &self.banks[index];
-        if self.cpus[cpu].asked != Maintenance::NOTHING || !bank.was_lent_pending(n, cpu) {
+        if self.cpus[cpu.index()].asked != Maintenance::NOTHING || !bank.was_lent_pending(n, cpu) {
             return false;
         }
         let slot = bank.slot(n);
         let listed = lists.read(slot);
-        let again = listed.state() == State::Invalid && listed.end() == End::Physical(physical);
+        let again = listed.state() == State::Invalid && listed.end() == End::Physical(PhysIntid::new(physical.get()));
         if again {
             lists.write(slot, listed.with_state(State::Pending));
         }
@@ -55,7 +56,7 @@ impl Vgic {
     /// Takes interrupt `n` of a bank back, if it is listed here. Its list register is for [`place`](Self::place) to fill.
     pub(super) fn lift(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         n: u32,
         lists: &mut impl ListRegisters,
@@ -64,7 +65,7 @@ impl Vgic {
         if !bank.is_resident(n) || bank.owner(n) != Some(cpu) {
             return (None, Kick::NONE);
         }
-        if self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+        if self.cpus[cpu.index()].asked.contains(Maintenance::UNLISTED) {
             // An end that is still to be charged needs all that is listed in its place; `place` fills anew.
             return (None, self.fold(cpu, lists));
         }
@@ -75,14 +76,14 @@ impl Vgic {
     /// Lists interrupt `n` of a bank, which is not listed here, if it is to be; in `slot`, if that was its own.
     pub(super) fn place(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         n: u32,
         slot: Option<usize>,
         lists: &mut impl ListRegisters,
     ) -> Kick {
         let bit = 1 << n;
-        if self.cpus[cpu].asked != Maintenance::NOTHING {
+        if self.cpus[cpu.index()].asked != Maintenance::NOTHING {
             return self.refill(cpu, lists) | self.kicks(cpu, index, bit);
         }
         if self.banks[index].owner(n) != Some(cpu) || self.listable(index) & bit == 0 {
@@ -100,14 +101,16 @@ impl Vgic {
     }
 
     /// A list register for one more interrupt.
-    fn free_slot(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> (Option<usize>, Kick) {
+    fn free_slot(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> (Option<usize>, Kick) {
         let all = u32::MAX >> (u32::BITS as usize - count(lists));
-        let free = all & !self.cpus[cpu].used;
+        let free = all & !self.cpus[cpu.index()].used;
         if free != 0 {
             return (Some(free.trailing_zeros() as usize), Kick::NONE);
         }
         let Some(slot) = ones(all & lists.empty()).next() else { return (None, Kick::NONE) };
-        let Some((index, n)) = self.locate(cpu, self.cpus[cpu].held[slot as usize]) else { return (None, Kick::NONE) };
+        let Some((index, n)) = self.locate(cpu, self.cpus[cpu.index()].held[slot as usize]) else {
+            return (None, Kick::NONE);
+        };
         (Some(slot as usize), self.take_back(cpu, index, n, lists))
     }
 
@@ -115,7 +118,7 @@ impl Vgic {
     #[inline]
     pub(super) fn list(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         n: u32,
         slot: usize,
@@ -124,24 +127,24 @@ impl Vgic {
     ) {
         let id = self.id_of(index, n);
         let deliverable = self.deliverable(index);
-        let value = self.banks[index].lend(n, id, (cpu, slot), deliverable, waiting);
-        self.cpus[cpu].used |= 1 << slot;
-        self.cpus[cpu].held[slot] = id;
+        let value = self.banks[index].lend(n, id, (cpu.index(), slot), deliverable, waiting);
+        self.cpus[cpu.index()].used |= 1 << slot;
+        self.cpus[cpu.index()].held[slot] = id;
         lists.write(slot, value);
     }
 
     /// Takes interrupt `n`, which `cpu` has listed, back into its bank. The list register stays as it is.
-    pub(super) fn take_back(&mut self, cpu: usize, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub(super) fn take_back(&mut self, cpu: VcpuId, index: usize, n: u32, lists: &mut impl ListRegisters) -> Kick {
         let slot = self.banks[index].slot(n);
         self.banks[index].take_back(n, lists.read(slot));
-        self.cpus[cpu].used &= !(1 << slot);
+        self.cpus[cpu.index()].used &= !(1 << slot);
         self.release(cpu, index, 1 << n, lists) | self.kicks(cpu, index, 1 << n)
     }
 
     /// Does something to the interrupts `bits` of a bank, wherever they are.
     pub(super) fn change(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         bits: u32,
         lists: &mut impl ListRegisters,
@@ -162,7 +165,7 @@ impl Vgic {
 
     /// The pending and the active interrupts of a bank, and who has to be kicked before it is known for certain: what other
     /// vCPUs have listed counts as it was then.
-    pub(super) fn sample(&self, cpu: usize, index: usize, lists: &impl ListRegisters) -> (u32, u32, Kick) {
+    pub(super) fn sample(&self, cpu: VcpuId, index: usize, lists: &impl ListRegisters) -> (u32, u32, Kick) {
         let bank = &self.banks[index];
         let (lent_pending, lent_active) = bank.lent();
         let (mut pending, mut active, mut kick) = (bank.pending(), bank.active(), Kick::NONE);
@@ -182,12 +185,12 @@ impl Vgic {
     }
 
     /// Deactivates the physical interrupts of those of `bits` that have ended without the hardware's doing.
-    pub(super) fn release(&mut self, cpu: usize, index: usize, bits: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub(super) fn release(&mut self, cpu: VcpuId, index: usize, bits: u32, lists: &mut impl ListRegisters) -> Kick {
         let ended = self.banks[index].unlink(bits);
-        if ended != 0 && index < self.cpus.len() && index != cpu {
+        if ended != 0 && index < self.cpus.len() && index != cpu.index() {
             // A PPI can only be deactivated on its CPU.
             self.banks[index].release_later(ended);
-            return Kick::one(index);
+            return Kick::one(VcpuId::new(index as u16));
         }
         for n in ones(ended) {
             lists.deactivate(self.banks[index].physical(n));
@@ -196,7 +199,7 @@ impl Vgic {
     }
 
     /// The other vCPUs that have, or should have, one of `bits` listed.
-    pub(super) fn kicks(&self, cpu: usize, index: usize, bits: u32) -> Kick {
+    pub(super) fn kicks(&self, cpu: VcpuId, index: usize, bits: u32) -> Kick {
         let bank = &self.banks[index];
         let owners = ones(bits & (self.listable(index) | bank.resident())).filter_map(|n| bank.owner(n));
         owners.fold(Kick::NONE, |kick, owner| kick | Kick::one(owner)).without(cpu)

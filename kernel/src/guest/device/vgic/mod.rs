@@ -36,6 +36,7 @@ mod tests;
 
 pub use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
 pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 pub use crate::guest::device::size::Size;
 pub use access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};
 pub use affinity::Affinity;
@@ -103,7 +104,7 @@ struct Cpu {
     /// The list registers that were filled and not read back since, as a bitmap.
     used: u32,
     /// The INTIDs in them.
-    held: [u32; MAX_LIST_REGISTERS],
+    held: [Intid; MAX_LIST_REGISTERS],
     /// What maintenance its interface was last told to ask for. Anything but nothing means that interrupts wait.
     asked: Maintenance,
     /// GICR_WAKER.ProcessorSleep, in its place.
@@ -134,10 +135,14 @@ impl Vgic {
         if spis > MAX_SPIS {
             return Err(VgicShapeError::Spis { spis });
         }
-        let private = (0..cpus).map(InterruptBank::private);
+        let private = (0..cpus).map(|cpu| InterruptBank::private(VcpuId::new(cpu as u16)));
         let shared = (0..spis.div_ceil(BANK)).map(|_| InterruptBank::shared());
-        let cpu =
-            Cpu { used: 0, held: [0; MAX_LIST_REGISTERS], asked: Maintenance::NOTHING, sleep: redistributor::SLEEP };
+        let cpu = Cpu {
+            used: 0,
+            held: [Intid::new(0); MAX_LIST_REGISTERS],
+            asked: Maintenance::NOTHING,
+            sleep: redistributor::SLEEP,
+        };
         Ok(Self {
             banks: private.chain(shared).collect(),
             cpus: (0..cpus).map(|_| cpu.clone()).collect(),
@@ -160,7 +165,7 @@ impl Vgic {
     ///
     /// A level-sensitive interrupt is pending as long as its line is high, an edge-triggered one from its rise on. Nothing
     /// happens if there is no such interrupt.
-    pub fn set_line(&mut self, cpu: usize, id: u32, line: LineLevel, lists: &mut impl ListRegisters) -> Kick {
+    pub fn set_line(&mut self, cpu: VcpuId, id: Intid, line: LineLevel, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
         if !self.banks[index].set_line(n, line) {
             return Kick::NONE;
@@ -173,7 +178,7 @@ impl Vgic {
     /// `physical` was acknowledged on this CPU and its priority dropped, and it stays active until the guest ends its own
     /// interrupt, or loses it: it is deactivated exactly once, by the hardware or here. If the guest has no such interrupt,
     /// that is now. The interrupt must not have a device of the hypervisor as well.
-    pub fn forward(&mut self, cpu: usize, id: u32, physical: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub fn forward(&mut self, cpu: VcpuId, id: Intid, physical: PhysIntid, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else {
             lists.deactivate(physical);
             return Kick::NONE;
@@ -191,7 +196,7 @@ impl Vgic {
 
     /// Takes back an interrupt that was forwarded and that the guest has not taken, because its cause is gone: a timer was
     /// switched off. It is deactivated. One that the guest has taken is left to it, and what was not forwarded as it is.
-    pub fn withdraw(&mut self, cpu: usize, id: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub fn withdraw(&mut self, cpu: VcpuId, id: Intid, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
         if !self.banks[index].is_linked(n) {
             return Kick::NONE;
@@ -201,7 +206,7 @@ impl Vgic {
 
     /// What a write of `id` to ICC_DIR_EL1 means, which is trapped while [`Maintenance::UNLISTED`] is asked for. Nothing, as
     /// in hardware, where the end of an interrupt deactivates it already (IHI 0069, 12.2 "ICC_DIR_EL1").
-    pub fn deactivate(&mut self, cpu: usize, id: u32, lists: &mut impl ListRegisters) -> Kick {
+    pub fn deactivate(&mut self, cpu: VcpuId, id: Intid, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };
         if self.banks[index].owner(n) != Some(cpu) || !lists.control().splits_ends() {
             return Kick::NONE;
@@ -211,18 +216,22 @@ impl Vgic {
 
     /// Reads the list registers back and fills them anew: on a maintenance interrupt, on a kick, and before the vCPU runs
     /// for the first time.
-    pub fn maintain(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+    pub fn maintain(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
         self.refill(cpu, lists)
     }
 
     /// Puts the vGIC in the state after reset, but for the lines of devices, which are theirs.
     ///
     /// What was forwarded is deactivated. vCPUs on other CPUs lose what they have listed when they are kicked.
-    pub fn reset(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+    pub fn reset(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
         let mut kick = self.fold(cpu, lists);
         self.groups = CtlrGroups::default();
         for index in 0..self.banks.len() {
-            let fresh = if index < self.cpus.len() { InterruptBank::private(index) } else { InterruptBank::shared() };
+            let fresh = if index < self.cpus.len() {
+                InterruptBank::private(VcpuId::new(index as u16))
+            } else {
+                InterruptBank::shared()
+            };
             self.banks[index].reset(&fresh);
             kick = kick | self.release(cpu, index, u32::MAX, lists);
         }
@@ -234,27 +243,27 @@ impl Vgic {
     }
 
     /// All vCPUs but `cpu`.
-    fn others(&self, cpu: usize) -> Kick {
+    fn others(&self, cpu: VcpuId) -> Kick {
         Kick::first(self.cpus.len()).without(cpu)
     }
 
     /// The bank of interrupt `id` as `cpu` sees it, and the number within.
     #[inline]
-    fn locate(&self, cpu: usize, id: u32) -> Option<(usize, u32)> {
-        let index = self.bank_of(cpu, (id / BANK) as usize).filter(|_| id < SPECIAL)?;
-        Some((index, id % BANK))
+    fn locate(&self, cpu: VcpuId, id: Intid) -> Option<(usize, u32)> {
+        let index = self.bank_of(cpu, (id.get() / BANK) as usize).filter(|_| id.get() < SPECIAL)?;
+        Some((index, id.get() % BANK))
     }
 
     /// Where the bank is that `cpu` sees as number `bank`: 0 is its own.
     #[inline]
-    fn bank_of(&self, cpu: usize, bank: usize) -> Option<usize> {
-        let index = if bank == 0 { cpu } else { self.cpus.len() + bank - 1 };
+    fn bank_of(&self, cpu: VcpuId, bank: usize) -> Option<usize> {
+        let index = if bank == 0 { cpu.index() } else { self.cpus.len() + bank - 1 };
         (index < self.banks.len()).then_some(index)
     }
 
     /// The INTID of number `n` in the bank at `index`.
-    fn id_of(&self, index: usize, n: u32) -> u32 {
+    fn id_of(&self, index: usize, n: u32) -> Intid {
         let bank = if index < self.cpus.len() { 0 } else { index - self.cpus.len() + 1 };
-        bank as u32 * BANK + n
+        Intid::new(bank as u32 * BANK + n)
     }
 }

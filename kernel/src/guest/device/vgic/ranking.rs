@@ -1,6 +1,7 @@
 //! The few best of many interrupts.
 
 use crate::arch::list_register::MAX_LIST_REGISTERS;
+use crate::base::id::Intid;
 use arrayvec::ArrayVec;
 
 /// Whether an interrupt competes with the others of its kind.
@@ -18,7 +19,7 @@ pub(super) enum Readiness {
 pub(super) struct Rank {
     pub(super) class: Readiness,
     pub(super) priority: u8,
-    pub(super) id: u32,
+    pub(super) id: Intid,
 }
 
 /// As many of the best as there are list registers, and how many there were.

@@ -10,6 +10,7 @@ use super::affinity::Affinity;
 use super::distributor::{IDS, IIDR, half, id_register};
 use super::registers::{self, RegisterKind};
 use crate::arch::list_register::ListRegisters;
+use crate::base::id::VcpuId;
 
 /// The bytes of one of the two frames.
 const FRAME: u64 = 0x1_0000;
@@ -77,7 +78,7 @@ impl Vgic {
     /// Does an access of vCPU `cpu` to a redistributor, not necessarily its own, at `offset` from the start of the first.
     pub fn access_redistributor(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         offset: u64,
         access: GicAccess,
         lists: &mut impl ListRegisters,
@@ -112,7 +113,7 @@ impl Vgic {
     /// GICR_TYPER: whose it is, by affinity and by number, and whether it is the last.
     fn redistributor_type(&self, whose: usize) -> u64 {
         let last = if whose + 1 == self.cpus() { LAST } else { 0 };
-        u64::from(Affinity::of(whose).packed()) << 32 | (whose as u64) << 8 | last
+        u64::from(Affinity::of(VcpuId::new(whose as u16)).packed()) << 32 | (whose as u64) << 8 | last
     }
 
     fn waker(&self, whose: usize) -> u32 {

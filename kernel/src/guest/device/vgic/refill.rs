@@ -13,22 +13,23 @@ use super::ranking::{Best, Rank, Readiness};
 use super::{Kick, Vgic};
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use crate::arch::virtual_interface::{Group, InterfaceControl};
+use crate::base::id::VcpuId;
 
 impl Vgic {
     /// Reads all list registers back.
-    pub(super) fn fold(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+    pub(super) fn fold(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
         let mut kick = Kick::NONE;
-        if self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+        if self.cpus[cpu.index()].asked.contains(Maintenance::UNLISTED) {
             let ends = lists.take_unlisted_ends();
             if ends != 0 {
                 kick = kick | self.end_unlisted(cpu, ends, lists);
             }
         }
-        for n in ones(self.banks[cpu].take_releases()) {
-            lists.deactivate(self.banks[cpu].physical(n));
+        for n in ones(self.banks[cpu.index()].take_releases()) {
+            lists.deactivate(self.banks[cpu.index()].physical(n));
         }
-        for slot in ones(self.cpus[cpu].used) {
-            if let Some((index, n)) = self.locate(cpu, self.cpus[cpu].held[slot as usize]) {
+        for slot in ones(self.cpus[cpu.index()].used) {
+            if let Some((index, n)) = self.locate(cpu, self.cpus[cpu.index()].held[slot as usize]) {
                 kick = kick | self.take_back(cpu, index, n, lists);
             }
         }
@@ -39,7 +40,7 @@ impl Vgic {
     /// acknowledged and whose priority it does not run at any more are the ones. The others among the ends were of
     /// interrupts that the guest had made inactive before.
     #[cold]
-    fn end_unlisted(&mut self, cpu: usize, ends: u32, lists: &mut impl ListRegisters) -> Kick {
+    fn end_unlisted(&mut self, cpu: VcpuId, ends: u32, lists: &mut impl ListRegisters) -> Kick {
         if lists.control().splits_ends() {
             // The ends dropped priorities; what deactivates is trapped.
             return Kick::NONE;
@@ -53,9 +54,9 @@ impl Vgic {
         );
         // A listed interrupt may have been acknowledged at the level of one that has ended: two cannot run at one level.
         let mut retaken: u128 = 0;
-        for slot in ones(self.cpus[cpu].used) {
+        for slot in ones(self.cpus[cpu.index()].used) {
             let listed = lists.read(slot as usize);
-            let holder = self.locate(cpu, self.cpus[cpu].held[slot as usize]);
+            let holder = self.locate(cpu, self.cpus[cpu.index()].held[slot as usize]);
             if holder.is_some_and(|(index, n)| self.banks[index].runs_as(n, listed)) {
                 retaken |= 1 << running.level(listed.priority(), listed.group());
             }
@@ -75,7 +76,7 @@ impl Vgic {
     }
 
     /// Fills the list registers, after [`fold`](Self::fold).
-    pub(super) fn fill(&mut self, cpu: usize, lists: &mut impl ListRegisters) {
+    pub(super) fn fill(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) {
         let control = lists.control();
         let (mut active, mut pending, mut waiting) = (Best::new(), Best::new(), ByGroup::default());
         self.each(cpu, Self::listable, |index, n| {
@@ -118,26 +119,26 @@ impl Vgic {
         if active.seen() > active_listed.len() {
             ask = ask | Maintenance::UNLISTED;
         }
-        if self.cpus[cpu].asked != ask {
-            if ask.contains(Maintenance::UNLISTED) && !self.cpus[cpu].asked.contains(Maintenance::UNLISTED) {
+        if self.cpus[cpu.index()].asked != ask {
+            if ask.contains(Maintenance::UNLISTED) && !self.cpus[cpu.index()].asked.contains(Maintenance::UNLISTED) {
                 // Ends of what was not active at all are counted too, and do not count.
                 let _before = lists.take_unlisted_ends();
             }
-            self.cpus[cpu].asked = ask;
+            self.cpus[cpu.index()].asked = ask;
             lists.want_maintenance(ask);
         }
     }
 
     /// Reads all list registers back and fills them anew.
-    pub(super) fn refill(&mut self, cpu: usize, lists: &mut impl ListRegisters) -> Kick {
+    pub(super) fn refill(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
         let kick = self.fold(cpu, lists);
         self.fill(cpu, lists);
         kick
     }
 
     /// Visits the interrupts that are `cpu`'s, not resident and chosen by `which` from each bank.
-    fn each(&self, cpu: usize, which: impl Fn(&Self, usize) -> u32, mut visit: impl FnMut(usize, u32)) {
-        for index in core::iter::once(cpu).chain(self.cpus.len()..self.banks.len()) {
+    fn each(&self, cpu: VcpuId, which: impl Fn(&Self, usize) -> u32, mut visit: impl FnMut(usize, u32)) {
+        for index in core::iter::once(cpu.index()).chain(self.cpus.len()..self.banks.len()) {
             let bank = &self.banks[index];
             for n in ones(which(self, index) & !bank.resident()).filter(|n| bank.owner(*n) == Some(cpu)) {
                 visit(index, n);

@@ -4,6 +4,7 @@ use super::access::{GicAccess, GicAnswer, Sizes};
 use super::bank::{InterruptBank, SGIS, ones};
 use super::{BANK, Kick, SPECIAL, Vgic};
 use crate::arch::list_register::ListRegisters;
+use crate::base::id::VcpuId;
 use crate::guest::device::size::Size;
 use core::ops::Range;
 
@@ -102,7 +103,7 @@ impl Vgic {
     /// Does an access of vCPU `cpu`, of a size that is allowed, to a register of the bank at `index`.
     pub(super) fn access_bank(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         kind: RegisterKind,
         access: GicAccess,
@@ -118,7 +119,7 @@ impl Vgic {
 
     fn read_bank(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         kind: RegisterKind,
         size: Size,
@@ -149,7 +150,7 @@ impl Vgic {
 
     fn write_bank(
         &mut self,
-        cpu: usize,
+        cpu: VcpuId,
         index: usize,
         kind: RegisterKind,
         size: Size,
@@ -187,8 +188,8 @@ impl Vgic {
     }
 
     /// What [`sample`](Self::sample) says once interrupts that are active and not listed have ended.
-    fn fresh_sample(&mut self, cpu: usize, index: usize, lists: &mut impl ListRegisters) -> (u32, u32, Kick) {
-        let before = match self.cpus[cpu].asked {
+    fn fresh_sample(&mut self, cpu: VcpuId, index: usize, lists: &mut impl ListRegisters) -> (u32, u32, Kick) {
+        let before = match self.cpus[cpu.index()].asked {
             super::Maintenance::NOTHING => Kick::NONE,
             _ => self.refill(cpu, lists),
         };

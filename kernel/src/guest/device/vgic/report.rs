@@ -4,13 +4,14 @@ use super::bank::ones;
 use super::{Affinity, Vgic};
 use crate::arch::list_register::{ListRegisters, State};
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 use core::fmt;
 
 /// An interrupt at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterruptSnapshot {
     /// The INTID.
-    pub id: u32,
+    pub id: Intid,
     /// Whether it waits to be taken, was taken, or both.
     pub state: State,
     /// Whether the guest enabled it.
@@ -22,7 +23,7 @@ pub struct InterruptSnapshot {
     /// Whose it is, as the guest set it.
     pub affinity: Affinity,
     /// The physical interrupt behind it.
-    pub physical: Option<u32>,
+    pub physical: Option<PhysIntid>,
 }
 
 impl fmt::Display for InterruptSnapshot {
@@ -42,12 +43,12 @@ impl fmt::Display for InterruptSnapshot {
 
 impl Vgic {
     /// Whether the guest has enabled interrupt `id` of `cpu`, if there is one.
-    pub fn is_enabled(&self, cpu: usize, id: u32) -> bool {
+    pub fn is_enabled(&self, cpu: VcpuId, id: Intid) -> bool {
         self.locate(cpu, id).is_some_and(|(index, n)| self.banks[index].enabled & 1 << n != 0)
     }
 
     /// Interrupt `id` as `cpu` sees it, if there is one.
-    pub fn snapshot(&self, cpu: usize, id: u32, lists: &impl ListRegisters) -> Option<InterruptSnapshot> {
+    pub fn snapshot(&self, cpu: VcpuId, id: Intid, lists: &impl ListRegisters) -> Option<InterruptSnapshot> {
         let (index, n) = self.locate(cpu, id)?;
         let bank = &self.banks[index];
         let bit = 1 << n;
@@ -64,8 +65,8 @@ impl Vgic {
     }
 
     /// The interrupts of `cpu` and the SPIs that are enabled, pending or active.
-    pub fn in_use(&self, cpu: usize, lists: &impl ListRegisters) -> impl Iterator<Item = InterruptSnapshot> {
-        let indices = core::iter::once(cpu).chain(self.cpus.len()..self.banks.len());
+    pub fn in_use(&self, cpu: VcpuId, lists: &impl ListRegisters) -> impl Iterator<Item = InterruptSnapshot> {
+        let indices = core::iter::once(cpu.index()).chain(self.cpus.len()..self.banks.len());
         let ids = indices.flat_map(move |index| {
             let bank = &self.banks[index];
             ones(bank.enabled | bank.busy()).map(move |n| self.id_of(index, n))

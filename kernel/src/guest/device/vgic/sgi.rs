@@ -6,6 +6,7 @@ use super::affinity::CLUSTER;
 use super::{Kick, MAX_CPUS, Vgic};
 use crate::arch::list_register::ListRegisters;
 use crate::arch::virtual_interface::Group;
+use crate::base::id::VcpuId;
 
 /// The register that the guest wrote.
 ///
@@ -41,7 +42,7 @@ impl SgiRequest {
     }
 
     /// The vCPUs that it names.
-    fn targets(self, from: usize, cpus: usize) -> Kick {
+    fn targets(self, from: VcpuId, cpus: usize) -> Kick {
         const IRM: u64 = 1 << 40;
         let all = Kick::first(cpus);
         if self.0 & IRM != 0 {
@@ -60,15 +61,15 @@ impl SgiRequest {
 
 impl Vgic {
     /// Sends the SGI that vCPU `cpu` asked for by writing `value` to `register`.
-    pub fn send_sgi(&mut self, cpu: usize, register: SgiRegister, value: u64, lists: &mut impl ListRegisters) -> Kick {
+    pub fn send_sgi(&mut self, cpu: VcpuId, register: SgiRegister, value: u64, lists: &mut impl ListRegisters) -> Kick {
         let request = SgiRequest(value);
         let bit = 1 << request.id();
         let mut kick = Kick::NONE;
         for target in request.targets(cpu, self.cpus()).cpus() {
-            let bank = &mut self.banks[target];
+            let bank = &mut self.banks[target.index()];
             if Group::of(bank.group, bit) == register.group() {
                 bank.set_pending(bit);
-                kick = kick | self.settle(cpu, target, request.id(), lists);
+                kick = kick | self.settle(cpu, target.index(), request.id(), lists);
             }
         }
         kick

@@ -4,6 +4,7 @@
 
 use super::node;
 use crate::base::addr::GuestAddr;
+use crate::base::id::VcpuId;
 use crate::devtree::GuestUart;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::layout::{
@@ -92,7 +93,7 @@ pub(super) fn cpus(fdt: &mut FdtWriter, vcpus: u32, compatible: &str) -> FdtWrit
     node(fdt, "cpus", |fdt| {
         fdt.property_u32("#address-cells", 1)?;
         fdt.property_u32("#size-cells", 0)?;
-        (0..vcpus as usize).map(|vcpu| Affinity::of(vcpu).packed()).try_for_each(|affinity| {
+        (0..vcpus as usize).map(|vcpu| Affinity::of(VcpuId::new(vcpu as u16)).packed()).try_for_each(|affinity| {
             node(fdt, &format!("cpu@{affinity:x}"), |fdt| {
                 fdt.property_string("device_type", "cpu")?;
                 fdt.property_string("compatible", compatible)?;
@@ -132,7 +133,7 @@ pub(super) fn timer(fdt: &mut FdtWriter, gic: u32) -> FdtWriterResult<()> {
         fdt.property_u32("interrupt-parent", gic)?;
         // In the order of the binding.
         let timers = [SECURE_TIMER_INTID, PHYSICAL_TIMER_INTID, VIRTUAL_TIMER_INTID, HYPERVISOR_TIMER_INTID];
-        let interrupts = timers.map(|intid| [PPI, intid - FIRST_PPI, ALL_CPUS | LEVEL_LOW]);
+        let interrupts = timers.map(|intid| [PPI, intid.get() - FIRST_PPI, ALL_CPUS | LEVEL_LOW]);
         fdt.property_array_u32("interrupts", interrupts.as_flattened())
     })
 }
@@ -142,7 +143,7 @@ pub(super) fn uart(fdt: &mut FdtWriter, gic: u32) -> FdtWriterResult<()> {
         fdt.property_string("compatible", "arm,sbsa-uart")?;
         reg(fdt, &[&UART])?;
         fdt.property_u32("interrupt-parent", gic)?;
-        fdt.property_array_u32("interrupts", &[SPI, UART_INTID - FIRST_SPI, ALL_CPUS | LEVEL_HIGH])?;
+        fdt.property_array_u32("interrupts", &[SPI, UART_INTID.get() - FIRST_SPI, ALL_CPUS | LEVEL_HIGH])?;
         fdt.property_u32("current-speed", BAUD)
     })
 }

@@ -3,6 +3,7 @@
 use super::InterruptBank;
 use crate::arch::list_register::{End, ListRegister, State};
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{Intid, VcpuId};
 
 /// Whether others that are pending wait for a list register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +40,17 @@ impl InterruptBank {
     /// Whether `n` was given to a list register of `cpu` as pending and no more, and nobody has wanted anything else of it
     /// since.
     #[inline]
-    pub(in super::super) fn was_lent_pending(&self, n: u32, cpu: usize) -> bool {
+    pub(in super::super) fn was_lent_pending(&self, n: u32, cpu: VcpuId) -> bool {
         let bit = 1 << n;
         let otherwise = self.lent_active | self.forget_pending | self.forget_active | self.relinked | self.latched;
-        self.resident & self.lent_latch & !otherwise & bit != 0 && usize::from(self.holder[n as usize]) == cpu
+        self.resident & self.lent_latch & !otherwise & bit != 0 && usize::from(self.holder[n as usize]) == cpu.index()
     }
 
     /// Gives `n`, which is not resident, to list register `slot` of `cpu`. Those in `deliverable` may be pending there.
     pub(in super::super) fn lend(
         &mut self,
         n: u32,
-        id: u32,
+        id: Intid,
         (cpu, slot): (usize, usize),
         deliverable: u32,
         waiting: Waiting,

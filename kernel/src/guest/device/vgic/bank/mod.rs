@@ -12,6 +12,7 @@ pub(super) use listing::Waiting;
 use super::LineLevel;
 use super::affinity::Affinity;
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{PhysIntid, VcpuId};
 
 const INTERRUPTS: usize = super::BANK as usize;
 
@@ -51,7 +52,7 @@ pub(super) struct InterruptBank {
     pub(super) priority: [u8; INTERRUPTS],
     /// The priority with which an interrupt was acknowledged.
     acknowledged_priority: [u8; INTERRUPTS],
-    physical: [u32; INTERRUPTS],
+    physical: [PhysIntid; INTERRUPTS],
     affinity: [Affinity; INTERRUPTS],
     /// The vCPU of that affinity.
     target: [Option<u8>; INTERRUPTS],
@@ -63,11 +64,11 @@ pub(super) struct InterruptBank {
 
 impl InterruptBank {
     /// SGIs and PPIs of `cpu`.
-    pub(super) fn private(cpu: usize) -> Self {
+    pub(super) fn private(cpu: VcpuId) -> Self {
         let mut bank = Self { edge: SGIS, ..Self::shared() };
-        bank.holder.fill(cpu as u8);
+        bank.holder.fill(cpu.index() as u8);
         for n in 0..super::BANK {
-            bank.set_route(n, Affinity::of(cpu), cpu + 1);
+            bank.set_route(n, Affinity::of(cpu), cpu.index() + 1);
         }
         bank
     }
@@ -93,8 +94,8 @@ impl InterruptBank {
             to_release: 0,
             priority: [0; INTERRUPTS],
             acknowledged_priority: [0; INTERRUPTS],
-            physical: [0; INTERRUPTS],
-            affinity: [Affinity::of(0); INTERRUPTS],
+            physical: [PhysIntid::new(0); INTERRUPTS],
+            affinity: [Affinity::of(VcpuId::new(0)); INTERRUPTS],
             target: [Some(0); INTERRUPTS],
             holder: [0; INTERRUPTS],
             slot: [0; INTERRUPTS],
@@ -125,7 +126,7 @@ impl InterruptBank {
 
     /// Makes `n` pending for `physical`. Gives back the physical interrupt that it was pending or active for before, if
     /// that is another.
-    pub(super) fn link(&mut self, n: u32, physical: u32) -> Option<u32> {
+    pub(super) fn link(&mut self, n: u32, physical: PhysIntid) -> Option<PhysIntid> {
         let other = self.is_linked(n).then_some(self.physical[n as usize]).filter(|other| *other != physical);
         self.linked |= 1 << n;
         self.relinked |= self.resident & 1 << n;
@@ -144,9 +145,9 @@ impl InterruptBank {
     }
 
     /// Makes interrupts active for their targets; for `cpu` if they have none.
-    pub(super) fn set_active(&mut self, bits: u32, cpu: usize) {
+    pub(super) fn set_active(&mut self, bits: u32, cpu: VcpuId) {
         for n in ones(bits & !self.active & !self.resident) {
-            self.holder[n as usize] = self.target[n as usize].unwrap_or(cpu as u8);
+            self.holder[n as usize] = self.target[n as usize].unwrap_or(cpu.index() as u8);
         }
         self.active |= bits;
     }
@@ -160,7 +161,8 @@ impl InterruptBank {
     /// Sends `n` to `affinity`, which is one of the first `cpus` vCPUs' or nobody's.
     pub(super) fn set_route(&mut self, n: u32, affinity: Affinity, cpus: usize) {
         self.affinity[n as usize] = affinity;
-        self.target[n as usize] = affinity.cpu().filter(|cpu| *cpu < cpus).map(|cpu| cpu as u8);
+        self.target[n as usize] =
+            affinity.cpu().filter(|cpu| *cpu < VcpuId::new(cpus as u16)).map(|cpu| cpu.index() as u8);
     }
 
     pub(super) fn route(&self, n: u32) -> Affinity {
@@ -212,9 +214,10 @@ impl InterruptBank {
     }
 
     /// The vCPU whose list registers `n` is for: that which has it, or else its target, if there is one.
-    pub(super) fn owner(&self, n: u32) -> Option<usize> {
+    pub(super) fn owner(&self, n: u32) -> Option<VcpuId> {
         let held = (self.active | self.resident) & 1 << n != 0;
-        if held { Some(self.holder[n as usize].into()) } else { self.target[n as usize].map(usize::from) }
+        let owner = if held { Some(self.holder[n as usize]) } else { self.target[n as usize] };
+        owner.map(|owner| VcpuId::new(owner.into()))
     }
 
     /// The list register of `n`, which is resident.
@@ -229,7 +232,7 @@ impl InterruptBank {
         idle
     }
 
-    pub(super) fn physical(&self, n: u32) -> u32 {
+    pub(super) fn physical(&self, n: u32) -> PhysIntid {
         self.physical[n as usize]
     }
 

@@ -4,6 +4,7 @@ use super::fake::EoiMode;
 use super::{One, bit, guest};
 use crate::arch::list_register::{Maintenance, State};
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{Intid, VcpuId};
 
 const TIMER: u32 = 27;
 const IDS: [u32; 6] = [34, 35, 36, 37, 38, 39];
@@ -147,7 +148,7 @@ fn with_split_ends_only_a_deactivation_deactivates() {
     }
     assert!(guest.has("ISACTIVER", 34) && guest.has("ISACTIVER", 35));
     for id in [34, 35] {
-        assert!(guest.vgic.deactivate(0, id, &mut guest.lists).is_empty());
+        assert!(guest.vgic.deactivate(VcpuId::new(0), Intid::new(id), &mut guest.lists).is_empty());
         assert!(!guest.has("ISACTIVER", id));
     }
 }
@@ -157,7 +158,7 @@ fn a_deactivation_is_ignored_where_the_end_deactivates() {
     let mut guest = guest(4, &IDS);
     guest.set("ISPENDR", 34);
     guest.lists.acknowledge();
-    assert!(guest.vgic.deactivate(0, 34, &mut guest.lists).is_empty());
+    assert!(guest.vgic.deactivate(VcpuId::new(0), Intid::new(34), &mut guest.lists).is_empty());
     assert!(guest.has("ISACTIVER", 34));
 }
 

@@ -9,6 +9,7 @@ use super::{Frame, access};
 use super::{bit, read, register, write};
 use crate::arch::list_register::Maintenance;
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::guest::device::size::Size;
 use std::collections::BTreeMap;
 use std::vec::Vec;
@@ -38,7 +39,7 @@ impl Bench {
             physical: BTreeMap::new(),
         };
         bench.model.groups = 3;
-        let kick = write(&mut bench.vgic, &mut bench.fakes[0], 0, "CTLR", 0, 3);
+        let kick = write(&mut bench.vgic, &mut bench.fakes[0], VcpuId::new(0), "CTLR", 0, 3);
         bench.calm(kick);
         bench
     }
@@ -46,14 +47,14 @@ impl Bench {
     /// Serves kicks and maintenance interrupts until there are no more.
     fn calm(&mut self, mut kick: Kick) {
         for _ in 0..8 {
-            let busy = |cpu: &usize| kick.contains(*cpu) || self.fakes[*cpu].maintenance();
+            let busy = |cpu: &usize| kick.contains(VcpuId::new(*cpu as u16)) || self.fakes[*cpu].maintenance();
             let cpus: Vec<usize> = (0..CPUS).filter(busy).collect();
             if cpus.is_empty() {
                 return;
             }
             kick = Kick::NONE;
             for cpu in cpus {
-                kick = kick | self.vgic.maintain(cpu, &mut self.fakes[cpu]);
+                kick = kick | self.vgic.maintain(VcpuId::new(cpu as u16), &mut self.fakes[cpu]);
             }
         }
         panic!("maintenance without end");
@@ -64,14 +65,14 @@ impl Bench {
         let id = IDS[step.id];
         let other = usize::from(number & 1);
         // Registers of SGIs and PPIs may be another vCPU's.
-        let whose = if id < 32 { other } else { cpu };
+        let whose = if id < 32 { other } else { cpu.index() };
         let runs = self.fakes.iter().any(|fake| fake.running.iter().any(|(of, ..)| *of == id));
-        let (vgic, lists) = (&mut self.vgic, &mut self.fakes[cpu]);
+        let (vgic, lists) = (&mut self.vgic, &mut self.fakes[cpu.index()]);
         let kick = match what {
             // What the guest made inactive while its priority runs has no end that the architecture would define.
-            What::Field("ISACTIVER") if runs && !self.model.get(whose, id).active => Kick::NONE,
+            What::Field("ISACTIVER") if runs && !self.model.get(VcpuId::new(whose as u16), id).active => Kick::NONE,
             What::Field(name) => {
-                let interrupt = self.model.get(whose, id);
+                let interrupt = self.model.get(VcpuId::new(whose as u16), id);
                 match name {
                     "ISENABLER" => interrupt.enabled = true,
                     "ICENABLER" => interrupt.enabled = false,
@@ -83,14 +84,14 @@ impl Bench {
                 write(vgic, lists, cpu, name, id + 1000 * whose as u32, bit(id))
             }
             What::Priority => {
-                self.model.get(whose, id).priority = number & 0xf8;
+                self.model.get(VcpuId::new(whose as u16), id).priority = number & 0xf8;
                 write(vgic, lists, cpu, "IPRIORITYR", id + 1000 * whose as u32, number.into())
             }
             What::Config | What::Group => {
                 let name = if what == What::Config { "ICFGR" } else { "IGROUPR" };
                 let old = read(vgic, lists, cpu, name, id + 1000 * whose as u32);
                 let bit = if what == What::Config { 2 << (id % 16 * 2) } else { bit(id) };
-                let interrupt = self.model.get(whose, id);
+                let interrupt = self.model.get(VcpuId::new(whose as u16), id);
                 if what == What::Group {
                     interrupt.group = if interrupt.group == Group::One { Group::Zero } else { Group::One };
                 } else if id >= 16 {
@@ -100,7 +101,7 @@ impl Bench {
             }
             What::Route if id >= 32 => {
                 let target = usize::from(number % 3);
-                self.model.get(0, id).target = (target < CPUS).then_some(target);
+                self.model.get(VcpuId::new(0), id).target = (target < CPUS).then_some(target);
                 write(vgic, lists, cpu, "IROUTER", id, target as u64)
             }
             What::Control => {
@@ -111,7 +112,7 @@ impl Bench {
                 let (targets, id) = (u64::from(number & 3), [0, 3, 15, 3][usize::from(number >> 2 & 3)]);
                 let to_group = [Group::Zero, Group::One][usize::from(number >> 4 & 1)];
                 for cpu in (0..CPUS).filter(|cpu| targets & 1 << cpu != 0) {
-                    let interrupt = self.model.get(cpu, id);
+                    let interrupt = self.model.get(VcpuId::new(cpu as u16), id);
                     interrupt.latch |= interrupt.group == to_group;
                 }
                 let register = if to_group == Group::Zero { SgiRegister::Sgi0 } else { SgiRegister::Sgi1 };
@@ -121,24 +122,24 @@ impl Bench {
                 let (id, line) =
                     (LINES[step.id % LINES.len()], if number & 2 == 0 { LineLevel::Low } else { LineLevel::High });
                 self.model.set_line(cpu, id, line);
-                vgic.set_line(cpu, id, line, lists)
+                vgic.set_line(cpu, Intid::new(id), line, lists)
             }
             What::Forward => {
                 let id = FORWARDED[step.id % FORWARDED.len()];
-                let physical = id + if id < 32 { 100 * cpu as u32 } else { 0 };
+                let physical = id + if id < 32 { 100 * cpu.index() as u32 } else { 0 };
                 if self.physical.contains_key(&physical) {
                     return;
                 }
-                self.physical.insert(physical, (cpu, id));
+                self.physical.insert(physical, (cpu.index(), id));
                 self.model.get(cpu, id).latch = true;
-                vgic.forward(cpu, id, physical, lists)
+                vgic.forward(cpu, Intid::new(id), PhysIntid::new(physical), lists)
             }
             What::Withdraw => {
                 let id = FORWARDED[step.id % FORWARDED.len()];
-                let linked = vgic.snapshot(cpu, id, lists).unwrap().physical.is_some();
-                if linked && self.physical.values().any(|of| *of == (cpu, id) || id >= 32 && of.1 == id) {
+                let linked = vgic.snapshot(cpu, Intid::new(id), lists).unwrap().physical.is_some();
+                if linked && self.physical.values().any(|of| *of == (cpu.index(), id) || id >= 32 && of.1 == id) {
                     self.model.get(cpu, id).latch = false;
-                    vgic.withdraw(cpu, id, lists)
+                    vgic.withdraw(cpu, Intid::new(id), lists)
                 } else {
                     Kick::NONE
                 }
@@ -146,7 +147,7 @@ impl Bench {
             What::LetThrough => {
                 let group = usize::from(number & 1);
                 lists.groups[group] = number & 2 == 0;
-                self.model.lets_through[cpu] = lists.groups;
+                self.model.lets_through[cpu.index()] = lists.groups;
                 Kick::NONE
             }
             What::Acknowledge => {
@@ -160,7 +161,7 @@ impl Bench {
             }
             What::End | What::EndAndTake => {
                 match (lists.end(), self.manner) {
-                    (Some(id), Manner::Split) => self.dropped.push((cpu, id)),
+                    (Some(id), Manner::Split) => self.dropped.push((cpu.index(), id)),
                     (Some(id), Manner::Together) => self.model.deactivate(cpu, id),
                     (None, _) => {}
                 }
@@ -174,7 +175,7 @@ impl Bench {
                 Kick::NONE
             }
             What::Deactivate => {
-                let mine = |at: &usize| self.dropped[*at].0 == cpu;
+                let mine = |at: &usize| self.dropped[*at].0 == cpu.index();
                 let candidates: Vec<usize> = (0..self.dropped.len()).filter(mine).collect();
                 if candidates.is_empty() {
                     return;
@@ -182,7 +183,7 @@ impl Bench {
                 let (_, id) = self.dropped.remove(candidates[usize::from(number) % candidates.len()]);
                 self.model.deactivate(cpu, id);
                 if lists.wanted.contains(Maintenance::UNLISTED) {
-                    vgic.deactivate(cpu, id, lists)
+                    vgic.deactivate(cpu, Intid::new(id), lists)
                 } else {
                     lists.deactivate_listed(id);
                     Kick::NONE
@@ -198,23 +199,23 @@ impl Bench {
     fn check(&mut self) {
         let mut spis = Vec::new();
         for cpu in 0..CPUS {
-            let mut ids: Vec<u32> = self.fakes[cpu].listed().map(|list| list.id()).collect();
+            let mut ids: Vec<u32> = self.fakes[cpu].listed().map(|list| list.id().get()).collect();
             spis.extend(ids.iter().copied().filter(|id| *id >= 32));
             ids.sort_unstable();
             assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "listed twice: {ids:?}");
-            let next = self.fakes[cpu].best().map(|list| (list.priority(), list.id()));
-            assert_eq!(next, self.model.best(cpu), "next of vCPU {cpu}");
+            let next = self.fakes[cpu].best().map(|list| (list.priority(), list.id().get()));
+            assert_eq!(next, self.model.best(VcpuId::new(cpu as u16)), "next of vCPU {cpu}");
             for done in core::mem::take(&mut self.fakes[cpu].deactivated) {
                 let (whose, id) = self.physical.remove(&done).expect("a physical interrupt that is active");
                 assert!(id >= 32 || whose == cpu, "a PPI is deactivated on another CPU");
             }
-            let waits = self.model.any(cpu);
+            let waits = self.model.any(VcpuId::new(cpu as u16));
             assert!(waits || !self.fakes[cpu].wanted.contains(Maintenance::NO_PENDING), "maintenance for nothing");
         }
         spis.sort_unstable();
         assert!(spis.windows(2).all(|pair| pair[0] != pair[1]), "listed on two CPUs: {spis:?}");
         for (physical, (cpu, id)) in &self.physical {
-            let interrupt = *self.model.get(*cpu, *id);
+            let interrupt = *self.model.get(VcpuId::new(*cpu as u16), *id);
             assert!(interrupt.pending() || interrupt.active, "physical {physical} is never deactivated");
         }
         // Reading reads list registers back, which could hide something.
@@ -227,7 +228,8 @@ impl Bench {
             for first in [0, 32] {
                 let at = first + if first == 0 { 1000 * whose as u32 } else { 0 };
                 let ids = IDS.into_iter().filter(|id| id / 32 == first / 32);
-                let interrupts: Vec<(u32, Interrupt)> = ids.map(|id| (id, *self.model.get(whose, id))).collect();
+                let interrupts: Vec<(u32, Interrupt)> =
+                    ids.map(|id| (id, *self.model.get(VcpuId::new(whose), id))).collect();
                 let word = |holds: fn(&Interrupt) -> bool| {
                     interrupts.iter().filter(|(_, is)| holds(is)).fold(0, |word, (id, _)| word | bit(*id))
                 };
@@ -240,15 +242,23 @@ impl Bench {
                 ] {
                     let (offset, frame) = register(name, at);
                     let access = GicAccess::Read { size: Size::Word };
-                    let answer = super::access(&mut self.vgic, &mut self.fakes[reader], reader, frame, offset, access);
+                    let answer = super::access(
+                        &mut self.vgic,
+                        &mut self.fakes[reader],
+                        VcpuId::new(reader as u16),
+                        frame,
+                        offset,
+                        access,
+                    );
                     // Another's list registers are as it left them; when it was kicked, all is known.
                     self.calm(answer.unwrap().kick);
-                    let value = read(&mut self.vgic, &mut self.fakes[reader], reader, name, at);
+                    let value = read(&mut self.vgic, &mut self.fakes[reader], VcpuId::new(reader as u16), name, at);
                     assert_eq!(value & mask, expected, "{name} of vCPU {whose}, read by {reader}");
                 }
                 for (id, interrupt) in interrupts {
                     let at = at - first + id;
-                    let priority = read(&mut self.vgic, &mut self.fakes[reader], reader, "IPRIORITYR", at);
+                    let priority =
+                        read(&mut self.vgic, &mut self.fakes[reader], VcpuId::new(reader as u16), "IPRIORITYR", at);
                     assert_eq!(priority, interrupt.priority.into());
                 }
             }
@@ -259,23 +269,26 @@ impl Bench {
     fn drain(&mut self) {
         for cpu in 0..CPUS {
             for group in 0..2 {
-                self.step(Step { what: What::LetThrough, cpu, id: 0, number: group });
+                self.step(Step { what: What::LetThrough, cpu: VcpuId::new(cpu as u16), id: 0, number: group });
             }
         }
         for cpu in (0..CPUS).cycle().take(80) {
             let number = 0;
-            if let Some((_, id)) = self.model.best(cpu).filter(|(_, id)| LINES.contains(id)) {
+            if let Some((_, id)) = self.model.best(VcpuId::new(cpu as u16)).filter(|(_, id)| LINES.contains(id)) {
                 let id = LINES.iter().position(|line| *line == id).unwrap();
-                self.step(Step { what: What::Acknowledge, cpu, id: 0, number });
-                self.step(Step { what: What::Line, cpu, id, number });
+                self.step(Step { what: What::Acknowledge, cpu: VcpuId::new(cpu as u16), id: 0, number });
+                self.step(Step { what: What::Line, cpu: VcpuId::new(cpu as u16), id, number });
             } else {
-                self.step(Step { what: What::Acknowledge, cpu, id: 0, number });
+                self.step(Step { what: What::Acknowledge, cpu: VcpuId::new(cpu as u16), id: 0, number });
             }
-            self.step(Step { what: What::End, cpu, id: 0, number });
-            self.step(Step { what: What::Deactivate, cpu, id: 0, number });
+            self.step(Step { what: What::End, cpu: VcpuId::new(cpu as u16), id: 0, number });
+            self.step(Step { what: What::Deactivate, cpu: VcpuId::new(cpu as u16), id: 0, number });
         }
         for cpu in 0..CPUS {
-            let next = self.model.best(cpu).filter(|(priority, _)| *priority < self.fakes[cpu].running_priority());
+            let next = self
+                .model
+                .best(VcpuId::new(cpu as u16))
+                .filter(|(priority, _)| *priority < self.fakes[cpu].running_priority());
             assert!(next.is_none(), "{next:?} is never taken");
         }
     }
@@ -309,10 +322,12 @@ pub fn fuzz(bytes: &[u8]) {
         let value = (u64::from(*value) * 0x0101_0101_0101_0101) >> (64 - 8 * size.bytes());
         let wanted = if place & 0x20 == 0 { GicAccess::Read { size } } else { GicAccess::Write { size, value } };
         let frame = if place & 0x40 == 0 { Frame::Distributor } else { Frame::Redistributors };
-        if let Ok(answer) = access(&mut bench.vgic, &mut bench.fakes[cpu], cpu, frame, offset, wanted) {
+        if let Ok(answer) =
+            access(&mut bench.vgic, &mut bench.fakes[cpu], VcpuId::new(cpu as u16), frame, offset, wanted)
+        {
             assert!(size == Size::Double || answer.value >> (8 * size.bytes()) == 0, "{wanted:?} at {offset:#x}");
             for cpu in 0..CPUS {
-                let _others = bench.vgic.maintain(cpu, &mut bench.fakes[cpu]);
+                let _others = bench.vgic.maintain(VcpuId::new(cpu as u16), &mut bench.fakes[cpu]);
             }
         }
     }

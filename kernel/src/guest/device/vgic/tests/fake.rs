@@ -4,6 +4,7 @@
 
 use crate::arch::list_register::{End, ListRegister, ListRegisters, Maintenance, State};
 use crate::arch::virtual_interface::{Group, InterfaceControl, Running};
+use crate::base::id::{Intid, PhysIntid};
 use std::vec;
 use std::vec::Vec;
 
@@ -53,7 +54,7 @@ impl Fake {
 
     /// The list register of interrupt `id`.
     pub(super) fn find(&self, id: u32) -> Option<ListRegister> {
-        self.listed().find(|list| list.id() == id)
+        self.listed().find(|list| list.id() == Intid::new(id))
     }
 
     /// The pending interrupt with the highest priority.
@@ -72,8 +73,8 @@ impl Fake {
         let best = self.best().filter(|list| list.priority() < self.running_priority())?;
         let list = self.lists.iter_mut().find(|list| **list == best).unwrap();
         *list = list.with_state(State::Active);
-        self.running.push((best.id(), best.priority(), best.group()));
-        Some(best.id())
+        self.running.push((best.id().get(), best.priority(), best.group()));
+        Some(best.id().get())
     }
 
     /// The guest writes the interrupt that runs to ICC_EOIR0 or ICC_EOIR1, which drops the highest active priority. The
@@ -81,7 +82,7 @@ impl Fake {
     /// listed as active; the latter in both modes, as on QEMU.
     pub(super) fn end(&mut self) -> Option<u32> {
         let (id, priority, group) = self.running.pop()?;
-        match self.lists.iter().find(|list| list.id() == id && list.state().is_active()) {
+        match self.lists.iter().find(|list| list.id() == Intid::new(id) && list.state().is_active()) {
             None => self.unlisted += 1,
             Some(list) if self.mode == EoiMode::Split || (list.priority(), list.group()) != (priority, group) => {}
             Some(_) => self.deactivate_listed(id),
@@ -91,13 +92,14 @@ impl Fake {
 
     /// What the hardware does with a write to ICC_DIR that is not trapped, and with the second half of one to ICC_EOIR.
     pub(super) fn deactivate_listed(&mut self, id: u32) {
-        let Some(list) = self.lists.iter_mut().find(|list| list.id() == id && list.state().is_active()) else {
+        let Some(list) = self.lists.iter_mut().find(|list| list.id() == Intid::new(id) && list.state().is_active())
+        else {
             self.unlisted += 1;
             return;
         };
         *list = list.with_state(if list.state().is_pending() { State::Pending } else { State::Invalid });
         if let End::Physical(physical) = list.end() {
-            self.deactivated.push(physical);
+            self.deactivated.push(physical.get());
         }
     }
 
@@ -166,7 +168,7 @@ impl ListRegisters for Fake {
         self.wanted = when;
     }
 
-    fn deactivate(&mut self, physical: u32) {
-        self.deactivated.push(physical);
+    fn deactivate(&mut self, physical: PhysIntid) {
+        self.deactivated.push(physical.get());
     }
 }

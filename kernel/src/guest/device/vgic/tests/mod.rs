@@ -23,6 +23,7 @@ mod two_cpus;
 
 use super::{Frame, GicAccess, GicAnswer, GicRejected, Kick, Vgic, VgicShape};
 use crate::arch::list_register::{ListRegister, State};
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::guest::device::size::Size;
 use fake::{EoiMode, Fake};
 
@@ -69,7 +70,7 @@ fn size(name: &str) -> Size {
 fn access(
     vgic: &mut Vgic,
     lists: &mut Fake,
-    cpu: usize,
+    cpu: VcpuId,
     frame: Frame,
     offset: u64,
     access: GicAccess,
@@ -80,12 +81,12 @@ fn access(
     }
 }
 
-fn write(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32, value: u64) -> Kick {
+fn write(vgic: &mut Vgic, lists: &mut Fake, cpu: VcpuId, name: &str, id: u32, value: u64) -> Kick {
     let (offset, frame) = register(name, id);
     access(vgic, lists, cpu, frame, offset, GicAccess::Write { size: size(name), value }).unwrap().kick
 }
 
-fn read(vgic: &mut Vgic, lists: &mut Fake, cpu: usize, name: &str, id: u32) -> u64 {
+fn read(vgic: &mut Vgic, lists: &mut Fake, cpu: VcpuId, name: &str, id: u32) -> u64 {
     let (offset, frame) = register(name, id);
     access(vgic, lists, cpu, frame, offset, GicAccess::Read { size: size(name) }).unwrap().value
 }
@@ -113,11 +114,11 @@ struct One {
 
 impl One {
     fn write(&mut self, name: &str, id: u32, value: u64) {
-        assert!(write(&mut self.vgic, &mut self.lists, 0, name, id, value).is_empty());
+        assert!(write(&mut self.vgic, &mut self.lists, VcpuId::new(0), name, id, value).is_empty());
     }
 
     fn read(&mut self, name: &str, id: u32) -> u64 {
-        read(&mut self.vgic, &mut self.lists, 0, name, id)
+        read(&mut self.vgic, &mut self.lists, VcpuId::new(0), name, id)
     }
 
     /// Whether the bit of `id` is set in register `name`.
@@ -131,15 +132,17 @@ impl One {
     }
 
     fn line(&mut self, id: u32, line: super::LineLevel) {
-        assert!(self.vgic.set_line(0, id, line, &mut self.lists).is_empty());
+        assert!(self.vgic.set_line(VcpuId::new(0), Intid::new(id), line, &mut self.lists).is_empty());
     }
 
     fn forward(&mut self, id: u32, physical: u32) {
-        assert!(self.vgic.forward(0, id, physical, &mut self.lists).is_empty());
+        assert!(
+            self.vgic.forward(VcpuId::new(0), Intid::new(id), PhysIntid::new(physical), &mut self.lists).is_empty()
+        );
     }
 
     fn maintain(&mut self) {
-        assert!(self.vgic.maintain(0, &mut self.lists).is_empty());
+        assert!(self.vgic.maintain(VcpuId::new(0), &mut self.lists).is_empty());
     }
 
     /// The state in which `id` is listed.

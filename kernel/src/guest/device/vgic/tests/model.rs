@@ -2,6 +2,7 @@
 
 use super::super::LineLevel;
 use crate::arch::virtual_interface::Group;
+use crate::base::id::VcpuId;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -53,64 +54,64 @@ impl Model {
                     priority: 0,
                     target: Some(if private { cpu } else { 0 }),
                 };
-                model.interrupts.insert(Self::key(cpu, *id), interrupt);
+                model.interrupts.insert(Self::key(VcpuId::new(cpu as u16), *id), interrupt);
             }
         }
         model
     }
 
-    fn key(cpu: usize, id: u32) -> (Option<usize>, u32) {
-        ((id < 32).then_some(cpu), id)
+    fn key(cpu: VcpuId, id: u32) -> (Option<usize>, u32) {
+        ((id < 32).then_some(cpu.index()), id)
     }
 
-    pub(super) fn get(&mut self, cpu: usize, id: u32) -> &mut Interrupt {
+    pub(super) fn get(&mut self, cpu: VcpuId, id: u32) -> &mut Interrupt {
         self.interrupts.get_mut(&Self::key(cpu, id)).expect("an interrupt of the test")
     }
 
     /// The interrupts that are pending for `cpu`, whatever its CPU interface lets through.
-    fn deliverable(&self, cpu: usize) -> impl Iterator<Item = (u32, &Interrupt)> {
+    fn deliverable(&self, cpu: VcpuId) -> impl Iterator<Item = (u32, &Interrupt)> {
         let deliverable = self.interrupts.iter().filter(move |(_, interrupt)| {
             let group = self.groups & if interrupt.group == Group::Zero { 1 } else { 2 } != 0;
             let ready = interrupt.pending() && !interrupt.active && interrupt.enabled && group;
-            ready && interrupt.target == Some(cpu)
+            ready && interrupt.target == Some(cpu.index())
         });
         deliverable.map(|((_, id), interrupt)| (*id, interrupt))
     }
 
     /// Whether any interrupt is pending for `cpu`.
-    pub(super) fn any(&self, cpu: usize) -> bool {
+    pub(super) fn any(&self, cpu: VcpuId) -> bool {
         self.deliverable(cpu).next().is_some()
     }
 
     /// The interrupt that `cpu` is to take next.
-    pub(super) fn best(&self, cpu: usize) -> Option<(u8, u32)> {
-        let let_through = self.deliverable(cpu).filter(|(_, is)| self.lets_through[cpu][is.group as usize]);
+    pub(super) fn best(&self, cpu: VcpuId) -> Option<(u8, u32)> {
+        let let_through = self.deliverable(cpu).filter(|(_, is)| self.lets_through[cpu.index()][is.group as usize]);
         let_through.map(|(id, interrupt)| (interrupt.priority, id)).min()
     }
 
-    pub(super) fn set_line(&mut self, cpu: usize, id: u32, line: LineLevel) {
+    pub(super) fn set_line(&mut self, cpu: VcpuId, id: u32, line: LineLevel) {
         let interrupt = self.get(cpu, id);
         interrupt.latch |= interrupt.edge && interrupt.line == LineLevel::Low && line == LineLevel::High;
         interrupt.line = line;
     }
 
-    pub(super) fn acknowledge(&mut self, cpu: usize, id: u32) {
+    pub(super) fn acknowledge(&mut self, cpu: VcpuId, id: u32) {
         let interrupt = self.get(cpu, id);
         interrupt.latch = false;
         interrupt.active = true;
-        interrupt.holder = cpu;
+        interrupt.holder = cpu.index();
     }
 
     /// `cpu` deactivates `id`; nothing happens unless it is active for it.
-    pub(super) fn deactivate(&mut self, cpu: usize, id: u32) {
+    pub(super) fn deactivate(&mut self, cpu: VcpuId, id: u32) {
         let interrupt = self.get(cpu, id);
-        interrupt.active &= interrupt.holder != cpu;
+        interrupt.active &= interrupt.holder != cpu.index();
     }
 
-    pub(super) fn set_active(&mut self, cpu: usize, whose: usize, id: u32) {
-        let interrupt = self.get(whose, id);
+    pub(super) fn set_active(&mut self, cpu: VcpuId, whose: usize, id: u32) {
+        let interrupt = self.get(VcpuId::new(whose as u16), id);
         if !interrupt.active {
-            interrupt.holder = interrupt.target.unwrap_or(cpu);
+            interrupt.holder = interrupt.target.unwrap_or(cpu.index());
         }
         interrupt.active = true;
     }

@@ -3,6 +3,7 @@
 use super::fake::EoiMode;
 use super::guest;
 use crate::arch::list_register::{Maintenance, State};
+use crate::base::id::{Intid, VcpuId};
 
 const IDS: [u32; 6] = [34, 35, 36, 37, 38, 39];
 
@@ -100,7 +101,7 @@ fn what_is_active_does_not_keep_the_pending_out() {
     guest.lists.end();
     // ICC_DIR_EL1 is trapped, so the order does not matter.
     for id in [35, 37, 34, 36] {
-        assert!(guest.vgic.deactivate(0, id, &mut guest.lists).is_empty());
+        assert!(guest.vgic.deactivate(VcpuId::new(0), Intid::new(id), &mut guest.lists).is_empty());
         assert!(!guest.has("ISACTIVER", id));
     }
     assert_eq!(guest.lists.wanted, Maintenance::NOTHING);

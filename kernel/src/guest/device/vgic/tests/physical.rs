@@ -2,6 +2,7 @@
 
 use super::{bit, guest};
 use crate::arch::list_register::{End, State};
+use crate::base::id::{Intid, PhysIntid, VcpuId};
 
 /// The PPI of the virtual timer, and the one it is for the guest.
 const PHYSICAL: u32 = 27;
@@ -14,7 +15,7 @@ fn the_hardware_deactivates_what_the_guest_ends() {
         let before = guest.lists.accesses.get();
         guest.forward(TIMER, PHYSICAL);
         assert!(guest.lists.accesses.get() - before <= 2, "a list register is read, and written");
-        assert_eq!(guest.lists.find(TIMER).unwrap().end(), End::Physical(PHYSICAL));
+        assert_eq!(guest.lists.find(TIMER).unwrap().end(), End::Physical(PhysIntid::new(PHYSICAL)));
         assert_eq!(guest.lists.acknowledge(), Some(TIMER));
         guest.lists.end();
         assert_eq!(guest.lists.deactivated.len(), round + 1);
@@ -63,10 +64,10 @@ fn a_forwarded_interrupt_that_the_guest_makes_inactive_is_deactivated() {
 fn what_is_withdrawn_before_it_is_taken_never_comes() {
     let mut guest = guest(4, &[TIMER]);
     guest.forward(TIMER, PHYSICAL);
-    assert!(guest.vgic.withdraw(0, TIMER, &mut guest.lists).is_empty());
+    assert!(guest.vgic.withdraw(VcpuId::new(0), Intid::new(TIMER), &mut guest.lists).is_empty());
     assert_eq!(guest.lists.acknowledge(), None);
     assert_eq!(guest.lists.deactivated, [PHYSICAL]);
-    assert!(guest.vgic.withdraw(0, TIMER, &mut guest.lists).is_empty());
+    assert!(guest.vgic.withdraw(VcpuId::new(0), Intid::new(TIMER), &mut guest.lists).is_empty());
     assert_eq!(guest.lists.deactivated, [PHYSICAL]);
 }
 
@@ -75,7 +76,7 @@ fn what_is_withdrawn_after_it_was_taken_ends_as_usual() {
     let mut guest = guest(4, &[TIMER]);
     guest.forward(TIMER, PHYSICAL);
     guest.lists.acknowledge();
-    assert!(guest.vgic.withdraw(0, TIMER, &mut guest.lists).is_empty());
+    assert!(guest.vgic.withdraw(VcpuId::new(0), Intid::new(TIMER), &mut guest.lists).is_empty());
     assert_eq!(guest.listed(TIMER), State::Active);
     assert!(guest.lists.deactivated.is_empty());
     guest.lists.end();

@@ -3,6 +3,7 @@
 use super::super::{Frame, GicAccess, GicAnswer, GicRejected, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::{access, bit, guest};
+use crate::base::id::VcpuId;
 use crate::guest::device::size::Size;
 use proptest::prelude::*;
 
@@ -10,7 +11,7 @@ use proptest::prelude::*;
 fn fresh(frame: Frame, offset: u64, size: Size) -> Result<GicAnswer, GicRejected> {
     let mut vgic = Vgic::new(VgicShape { cpus: 2, spis: 64, priority_bits: 5 }).unwrap();
     let mut lists = Fake::new(4, EoiMode::Together);
-    access(&mut vgic, &mut lists, 0, frame, offset, GicAccess::Read { size })
+    access(&mut vgic, &mut lists, VcpuId::new(0), frame, offset, GicAccess::Read { size })
 }
 
 fn word(frame: Frame, offset: u64) -> u64 {
@@ -51,8 +52,15 @@ fn a_redistributor_wakes_when_it_is_told() {
     let frame = Frame::Redistributors;
     for (write, reads) in [(0, 0), (u64::MAX, 0b110), (0b100, 0)] {
         let write = GicAccess::Write { size: Size::Word, value: write };
-        access(&mut guest.vgic, &mut guest.lists, 0, frame, 0x14, write).unwrap();
-        let waker = access(&mut guest.vgic, &mut guest.lists, 0, frame, 0x14, GicAccess::Read { size: Size::Word });
+        assert!(access(&mut guest.vgic, &mut guest.lists, VcpuId::new(0), frame, 0x14, write).unwrap().kick.is_empty());
+        let waker = access(
+            &mut guest.vgic,
+            &mut guest.lists,
+            VcpuId::new(0),
+            frame,
+            0x14,
+            GicAccess::Read { size: Size::Word },
+        );
         assert_eq!(waker.unwrap().value, reads);
     }
     assert_eq!(word(frame, 0x14), 0b110);
@@ -76,11 +84,16 @@ fn a_route_is_written_as_a_whole_or_in_halves() {
     let offset = 0x6000 + 8 * 40;
     for (offset, value) in [(offset, 0x03_0201), (offset + 4, 0x04)] {
         let write = GicAccess::Write { size: Size::Word, value };
-        access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, write).unwrap();
+        assert!(
+            access(&mut guest.vgic, &mut guest.lists, VcpuId::new(0), Frame::Distributor, offset, write)
+                .unwrap()
+                .kick
+                .is_empty()
+        );
         let half = access(
             &mut guest.vgic,
             &mut guest.lists,
-            0,
+            VcpuId::new(0),
             Frame::Distributor,
             offset,
             GicAccess::Read { size: Size::Word },
@@ -94,12 +107,17 @@ fn a_route_is_written_as_a_whole_or_in_halves() {
 fn priorities_are_bytes_and_words() {
     let mut guest = guest(4, &[]);
     let write = GicAccess::Write { size: Size::Word, value: 0x4030_2010 };
-    access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, 0x400 + 36, write).unwrap();
+    assert!(
+        access(&mut guest.vgic, &mut guest.lists, VcpuId::new(0), Frame::Distributor, 0x400 + 36, write)
+            .unwrap()
+            .kick
+            .is_empty()
+    );
     guest.write("IPRIORITYR", 37, 0x88);
     let word = access(
         &mut guest.vgic,
         &mut guest.lists,
-        0,
+        VcpuId::new(0),
         Frame::Distributor,
         0x400 + 36,
         GicAccess::Read { size: Size::Word },
@@ -125,8 +143,17 @@ fn the_distributor_has_nothing_of_sgis_and_ppis() {
     for offset in [0x80, 0x100, 0x200, 0x300, 0x400, 0x41c, 0xc00, 0xc04, 0x6000, 0x60fc] {
         let frame = Frame::Distributor;
         let write = GicAccess::Write { size: Size::Word, value: u64::MAX };
-        access(&mut guest.vgic, &mut guest.lists, 0, frame, offset, write).unwrap();
-        let read = access(&mut guest.vgic, &mut guest.lists, 0, frame, offset, GicAccess::Read { size: Size::Word });
+        assert!(
+            access(&mut guest.vgic, &mut guest.lists, VcpuId::new(0), frame, offset, write).unwrap().kick.is_empty()
+        );
+        let read = access(
+            &mut guest.vgic,
+            &mut guest.lists,
+            VcpuId::new(0),
+            frame,
+            offset,
+            GicAccess::Read { size: Size::Word },
+        );
         assert_eq!(read.unwrap().value, 0);
     }
     assert!(guest.has("ISENABLER", 27));
@@ -213,14 +240,14 @@ proptest! {
         let mut lists = [Fake::new(4, EoiMode::Together), Fake::new(1, EoiMode::Together)];
         for ((offset, wanted), cpu, what) in accesses {
             let frame = if what & 1 == 0 { Frame::Distributor } else { Frame::Redistributors };
-            if let Ok(answer) = access(&mut vgic, &mut lists[cpu], cpu, frame, offset, wanted) {
+            if let Ok(answer) = access(&mut vgic, &mut lists[cpu], VcpuId::new(cpu as u16), frame, offset, wanted) {
                 let bits = 8 * wanted.size().bytes();
                 prop_assert!(bits == 64 || answer.value >> bits == 0);
             }
             if what & 2 != 0 {
                 lists[cpu].acknowledge();
                 lists[cpu].end();
-                let _others = vgic.maintain(cpu, &mut lists[cpu]);
+                let _others = vgic.maintain(VcpuId::new(cpu as u16), &mut lists[cpu]);
             }
         }
     }

@@ -5,6 +5,7 @@ use super::fake::{EoiMode, Fake};
 use super::{One, bit, guest};
 use crate::arch::list_register::{End, Maintenance, State};
 use crate::arch::virtual_interface::Group;
+use crate::base::id::{Intid, VcpuId};
 use crate::base::interrupt::MAX_SPIS;
 use crate::guest::device::size::Size;
 
@@ -173,7 +174,7 @@ fn a_priority_has_the_bits_of_the_interface() {
 fn an_sgi_to_itself_is_delivered_once() {
     let mut guest = guest(4, &[5]);
     for _ in 0..2 {
-        assert!(guest.vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | 1, &mut guest.lists).is_empty());
+        assert!(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 1, &mut guest.lists).is_empty());
     }
     assert_eq!(guest.lists.acknowledge(), Some(5));
     guest.lists.end();
@@ -192,7 +193,7 @@ fn an_sgi_register_sends_to_its_group_only() {
     ] {
         let mut guest = guest(4, &[5]);
         guest.write("IGROUPR", 5, group);
-        assert!(guest.vgic.send_sgi(0, register, 5 << 24 | 1, &mut guest.lists).is_empty());
+        assert!(guest.vgic.send_sgi(VcpuId::new(0), register, 5 << 24 | 1, &mut guest.lists).is_empty());
         assert_eq!(guest.listed(5), sent, "{register:?}, groups {group:#x}");
     }
 }
@@ -203,7 +204,7 @@ fn an_sgi_to_nobody_is_sent_to_nobody() {
     let before = guest.lists.accesses.get();
     // No target; other Aff1, Aff2, Aff3; another range of Aff0; and all but oneself.
     for value in [0, 1 << 16 | 1, 0xff << 16 | 1, 1 << 32 | 1, 1 << 48 | 1, 1 << 44 | 1, 1 << 40 | 1, 0xfffe] {
-        assert!(guest.vgic.send_sgi(0, SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists).is_empty());
+        assert!(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists).is_empty());
     }
     assert_eq!(guest.listed(5), State::Invalid);
     assert_eq!(guest.lists.accesses.get(), before);
@@ -215,9 +216,9 @@ fn what_does_not_exist_does_nothing() {
     for id in [96, 1020, 1023, 8192, u32::MAX] {
         guest.line(id, LineLevel::High);
         guest.forward(id, 500);
-        assert!(guest.vgic.withdraw(0, id, &mut guest.lists).is_empty());
-        assert!(guest.vgic.deactivate(0, id, &mut guest.lists).is_empty());
-        assert_eq!(guest.vgic.snapshot(0, id, &guest.lists), None);
+        assert!(guest.vgic.withdraw(VcpuId::new(0), Intid::new(id), &mut guest.lists).is_empty());
+        assert!(guest.vgic.deactivate(VcpuId::new(0), Intid::new(id), &mut guest.lists).is_empty());
+        assert_eq!(guest.vgic.snapshot(VcpuId::new(0), Intid::new(id), &guest.lists), None);
     }
     assert_eq!(guest.lists.deactivated, [500; 5]);
     assert_eq!(guest.lists.listed().count(), 0);
@@ -230,7 +231,9 @@ fn the_last_interrupt_is_1019() {
     let mut guest = One { vgic, lists: Fake::new(16, EoiMode::Together) };
     guest.write("CTLR", 0, 3);
     let mut access = |offset, access| {
-        super::access(&mut guest.vgic, &mut guest.lists, 0, Frame::Distributor, offset, access).unwrap().value
+        super::access(&mut guest.vgic, &mut guest.lists, VcpuId::new(0), Frame::Distributor, offset, access)
+            .unwrap()
+            .value
     };
     let size = Size::Word;
     assert_eq!(access(0x4, GicAccess::Read { size }) & 0x1f, 31);
@@ -252,10 +255,10 @@ fn the_last_interrupt_is_1019() {
     }
     let listed: std::vec::Vec<_> = guest.lists.listed().collect();
     assert_eq!(listed.len(), 16);
-    assert!(guest.vgic.in_use(0, &guest.lists).all(|is| (992..1020).contains(&is.id)));
+    assert!(guest.vgic.in_use(VcpuId::new(0), &guest.lists).all(|is| (992..1020).contains(&is.id.get())));
     for id in 1020..1024 {
         guest.line(id, LineLevel::High);
-        assert_eq!(guest.vgic.snapshot(0, id, &guest.lists), None);
+        assert_eq!(guest.vgic.snapshot(VcpuId::new(0), Intid::new(id), &guest.lists), None);
     }
 }
 
@@ -264,7 +267,8 @@ fn a_report_says_what_is_listed() {
     let mut guest = guest(4, &[SPI, 27]);
     guest.forward(27, 27);
     guest.lists.acknowledge();
-    let lines: std::vec::Vec<_> = guest.vgic.in_use(0, &guest.lists).map(|is| std::format!("{is}")).collect();
+    let lines: std::vec::Vec<_> =
+        guest.vgic.in_use(VcpuId::new(0), &guest.lists).map(|is| std::format!("{is}")).collect();
     assert_eq!(
         lines,
         [
@@ -283,10 +287,10 @@ fn nothing_is_left_after_a_reset() {
     guest.set("ISPENDR", 5);
     guest.forward(27, 27);
     assert_ne!(guest.lists.wanted, Maintenance::NOTHING);
-    assert!(guest.vgic.reset(0, &mut guest.lists).is_empty());
+    assert!(guest.vgic.reset(VcpuId::new(0), &mut guest.lists).is_empty());
     assert_eq!(guest.lists.listed().count(), 0);
     assert_eq!(guest.lists.wanted, Maintenance::NOTHING);
     assert_eq!(guest.lists.deactivated, [27]);
-    assert_eq!(guest.vgic.in_use(0, &guest.lists).count(), 0);
+    assert_eq!(guest.vgic.in_use(VcpuId::new(0), &guest.lists).count(), 0);
     assert_eq!(guest.read("IPRIORITYR", SPI), 0);
 }

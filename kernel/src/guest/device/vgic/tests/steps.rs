@@ -1,4 +1,5 @@
 //! What may happen to a guest with two vCPUs, in any order.
+use crate::base::id::VcpuId;
 
 /// The interrupts that the test is about.
 pub(super) const IDS: [u32; 14] = [0, 3, 15, 16, 27, 30, 32, 33, 34, 35, 40, 47, 62, 63];
@@ -20,7 +21,7 @@ pub(super) enum Manner {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) what: What,
-    pub(super) cpu: usize,
+    pub(super) cpu: VcpuId,
     pub(super) id: usize,
     pub(super) number: u8,
 }
@@ -84,6 +85,6 @@ impl From<[u8; 4]> for Step {
             None => true,
         });
         let what = chosen.expect("less is left than all of the weights").1;
-        Self { what, cpu: usize::from(cpu) % CPUS, id: usize::from(id) % IDS.len(), number }
+        Self { what, cpu: VcpuId::new(u16::from(cpu) % CPUS as u16), id: usize::from(id) % IDS.len(), number }
     }
 }
