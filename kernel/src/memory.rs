@@ -153,7 +153,7 @@ impl HostMemory {
     ) -> Result<Mapping<'m>, VmapError> {
         self.replenish(0);
         match map() {
-            Err(error) if error.is_shortage() => {
+            Err(error) if <Vmap>::is_shortage(&error) => {
                 self.replenish(count);
                 map()
             }

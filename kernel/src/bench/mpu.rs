@@ -8,7 +8,8 @@ use crate::base::addr::{Frames, Mfn, PhysAddr, Span};
 use crate::base::attributes::Attributes;
 use crate::mpu::BootRegions;
 use crate::println;
-use crate::vmap::over_mpu::Vmap;
+use crate::vmap::Vmap;
+use crate::vmap::over_mpu::OverMpu;
 use core::hint::black_box;
 
 /// As many as the image has, in frames that are far from all others used here.
@@ -24,20 +25,20 @@ fn frame(number: u64) -> Mfn {
 }
 
 /// An address space over an MPU with `slots` slots, as it is when the image has booted.
-fn vmap(slots: u8) -> Vmap<Trace> {
+fn vmap(slots: u8) -> Vmap<OverMpu<Trace>> {
     let mut boot = BootRegions::new(Trace::new(slots));
     for index in 0..BOOT_REGIONS {
         let part = frame(BOOT_FRAME + 16 * index)..frame(BOOT_FRAME + 16 * index + 8);
         boot.add(part.span(), Attributes::DATA).unwrap_or_else(|error| panic!("{error}"));
     }
     boot.program();
-    let vmap = Vmap::new(boot.into_table());
+    let vmap = Vmap::new(OverMpu::new(boot.into_table()));
     let own = frame(OWN_FRAMES[0])..frame(OWN_FRAMES[1]);
     vmap.map_identity(&own, Attributes::DATA).unwrap_or_else(|error| panic!("{error}"));
     vmap
 }
 
-fn cost(vmap: &Vmap<Trace>) -> Cost {
+fn cost(vmap: &Vmap<OverMpu<Trace>>) -> Cost {
     vmap.with_table(|table| table.registers().cost())
 }
 

@@ -8,7 +8,7 @@ use crate::frames::frametable::plan::{BLOCK_BYTES, CONTIGUOUS_BYTES, Chunk};
 use crate::mmu::LeafCount;
 use crate::pdx::GROUP_PAGES;
 use crate::vmap::VmapError;
-use crate::vmap::over_mmu::{FRAMETABLE_WINDOW, VMAP_WINDOW};
+use crate::vmap::over_mmu::{FRAMETABLE_WINDOW, MmuError, VMAP_WINDOW};
 use crate::vmap::space::{AddressPlacement, SpaceError};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -186,7 +186,7 @@ fn exhaustion_is_an_error(subject: &Subject<'_>) -> Verdict {
     let window = (VMAP_WINDOW.end - VMAP_WINDOW.start) / PAGE_SIZE;
     let first = host.table().banks().first().ok_or("no RAM")?.start;
     let refusal = host.vmap().vmap_contig(first, window, Attributes::DATA);
-    let refused = matches!(&refusal, Err(VmapError::Space(SpaceError::Exhausted { .. })));
+    let refused = matches!(&refusal, Err(VmapError::Backend(MmuError::Space(SpaceError::Exhausted { .. }))));
     ensure!(refused, "a mapping as large as the window: {refusal:?}");
     // A piece at a time, until there is no place for another.
     let piece = window / 200;

@@ -14,6 +14,7 @@ use crate::memory::HostMemory;
 use crate::mpu::{Region, RegionError, RegionKind};
 use crate::pdx::GROUP_PAGES;
 use crate::testing::examples::{self, Ground};
+use crate::vmap::over_mpu::MpuError;
 use crate::vmap::{FRAMETABLE_SPAN, Mapping, VmapError};
 use aarch64_cpu::registers::{Readable, SCTLR_EL2};
 use alloc::format;
@@ -176,7 +177,7 @@ fn scattered_frames_are_refused(subject: &Subject<'_>) -> Verdict {
     with_frames(subject, 2, |host, first| {
         let frame = |index| first.checked_add(index).unwrap_or(first);
         let refusal = host.vmap_frames(&[frame(0), frame(2)], Attributes::DATA);
-        ensure!(matches!(refusal, Err(VmapError::Scattered { .. })), "frames apart: {refusal:?}");
+        ensure!(matches!(refusal, Err(VmapError::Backend(MpuError::Scattered { .. }))), "frames apart: {refusal:?}");
         let mapping = host.vmap_frames(&[frame(1), frame(2), frame(3)], Attributes::DATA).map_err(text)?;
         ensure!(mapping.address().get() == frame(1).address().get(), "mapped at {}", mapping.address());
         ensure!(mapping.bytes() == 3 * PAGE_SIZE, "{:#x} bytes are mapped", mapping.bytes());
@@ -198,7 +199,7 @@ fn all_regions_can_be_filled_and_emptied(subject: &Subject<'_>) -> Verdict {
             }
         };
         let (used, max) = slots(host);
-        let exhausted = matches!(refusal, VmapError::Region(RegionError::Exhausted { used: u, max: m, wanted: 1 }) if u == used && m == max);
+        let exhausted = matches!(refusal, VmapError::Backend(MpuError::Region(RegionError::Exhausted { used: u, max: m, wanted: 1 })) if u == used && m == max);
         ensure!(exhausted, "region {} more: {refusal}", mappings.len());
         ensure!(
             used == max && mappings.len() == max - before.0,

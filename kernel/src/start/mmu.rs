@@ -8,6 +8,7 @@ use crate::frames::boot_alloc::FramePlacement;
 use crate::heap::Heap;
 use crate::mmu::pool::TablePool;
 use crate::mmu::{PageTable, PageTableError};
+use crate::vmap::over_mmu::OverMmu;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;
@@ -80,7 +81,7 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
     unsafe { mmu::enable(root) };
     // SAFETY: the rest of the pool, mapped read-write by now.
     unsafe { heap.add(heap_start as usize, (layout.pool.end - heap_start) as usize) };
-    Ok(Vmap::new(table))
+    Ok(Vmap::new(OverMmu::new(table)))
 }
 
 /// Where the pool can be mapped by one block.

@@ -9,6 +9,7 @@ use crate::base::attributes::Attributes;
 use crate::frames::boot_alloc::FramePlacement;
 use crate::heap::Heap;
 use crate::mpu::{BootRegions, RegionError};
+use crate::vmap::over_mpu::OverMpu;
 use crate::vmap::{Vmap, VmapError};
 use core::ops::Range;
 use lacuna_boot::Layout;
@@ -75,7 +76,7 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
     unsafe { mpu::enable() };
     // SAFETY: the pool, which may be read and written by now.
     unsafe { heap.add(layout.pool.start as usize, (layout.pool.end - layout.pool.start) as usize) };
-    Ok(Vmap::new(regions.into_table()))
+    Ok(Vmap::new(OverMpu::new(regions.into_table())))
 }
 
 /// The words that choose among the MPUs that can be emulated; none where nobody can be asked for them.

@@ -8,7 +8,8 @@ use crate::arch::pmsa::RegionRegisters;
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span, VirtAddr};
 use crate::base::attributes::Attributes;
 use crate::mpu::RegionError;
-use crate::vmap::over_mpu::{Vmap, VmapError};
+use crate::vmap::over_mpu::{MpuError, OverMpu};
+use crate::vmap::{Vmap, VmapError};
 use alloc::format;
 use alloc::string::String;
 
@@ -216,7 +217,7 @@ impl Example {
     /// A sentence about the first step that gives something else than it should.
     pub fn run<R: RegionRegisters>(
         &self,
-        vmap: &Vmap<R>,
+        vmap: &Vmap<OverMpu<R>>,
         ground: &Ground,
         writes: impl Fn(&R) -> Option<u64>,
     ) -> Result<(), String> {
@@ -261,7 +262,7 @@ fn address(ground: &Ground, place: ExamplePlace) -> PhysAddr {
 }
 
 /// Makes the call; [`Counted`] stands for any success.
-fn perform<R: RegionRegisters>(vmap: &Vmap<R>, ground: &Ground, call: Call) -> ExampleOutcome {
+fn perform<R: RegionRegisters>(vmap: &Vmap<OverMpu<R>>, ground: &Ground, call: Call) -> ExampleOutcome {
     let result = match call {
         Map(place, frames, attributes) => match Mfn::containing(address(ground, place)) {
             Some(first) => vmap.vmap_contig(first, frames, attributes).map(|mapping| {
@@ -273,13 +274,13 @@ fn perform<R: RegionRegisters>(vmap: &Vmap<R>, ground: &Ground, call: Call) -> E
         Release(place, frames) => {
             let start = address(ground, place);
             let span = Span { start, end: PhysAddr::new(start.get() + frames * PAGE_SIZE) };
-            vmap.with_table(|table| table.release(span)).map_err(VmapError::Region)
+            vmap.with_table(|table| table.release(span)).map_err(|error| VmapError::Backend(error.into()))
         }
     };
     match result {
         Ok(()) => Counted,
         Err(VmapError::Empty) => Empty,
-        Err(VmapError::Region(error)) => match error {
+        Err(VmapError::Backend(MpuError::Region(error))) => match error {
             RegionError::MemoryType { .. } => MemoryType,
             RegionError::Access { .. } => Access,
             RegionError::Overlap { .. } => Overlap,

@@ -13,6 +13,7 @@ use crate::mmu::PageTable;
 use crate::mmu::pool::TablePool;
 use crate::pdx::PdxMap;
 use crate::vmap::Vmap;
+use crate::vmap::over_mmu::OverMmu;
 use core::ops::Range;
 use core::ptr::NonNull;
 use proptest::prelude::ProptestConfig;
@@ -71,7 +72,7 @@ pub fn host_with(ram: &Range<Mfn>, free: &Range<Mfn>, tables: u64) -> HostMemory
     let first = memory(tables * PAGE_SIZE, PAGE_SIZE);
     // SAFETY: memory of the pool's own, whose provenance is exposed.
     unsafe { pool.add(first.start.address()..first.end.address(), |page| page.fill(0)) };
-    let vmap = Box::leak(Box::new(Vmap::new(PageTable::new(pool, Tlb).expect("a root table"))));
+    let vmap = Box::leak(Box::new(Vmap::new(OverMmu::new(PageTable::new(pool, Tlb).expect("a root table")))));
     let table = frametable(core::slice::from_ref(ram));
     let heap = Box::leak(Box::new(Heap::new()));
     HostMemory::new(table, PageAlloc::new(table, vec![free.clone()]), vmap, heap)

@@ -95,7 +95,8 @@ mod tests {
     use crate::mpu::BootRegions;
     use crate::mpu::fake::Fake;
     use crate::pdx::{GROUP_PAGES, PdxMap};
-    use crate::vmap::over_mpu::Vmap;
+    use crate::vmap::Vmap;
+    use crate::vmap::over_mpu::OverMpu;
     use std::vec::Vec;
 
     /// Four chunks for four banks with holes between them, all in one piece of the highest bank.
@@ -114,7 +115,7 @@ mod tests {
         let mut regions = BootRegions::new(fake.clone());
         regions.program();
         fake.turn_on(&[], &[]);
-        let vmap = Vmap::new(regions.into_table());
+        let vmap = Vmap::new(OverMpu::new(regions.into_table()));
         let starts = map(&plan, &chunks, |offset, frames| vmap.map_frametable(offset, frames)).unwrap();
         assert_eq!(vmap.with_table(|table| table.slots()), (16, 15));
         let places = starts.iter().map(|start| PhysAddr::new(start.addr().get() as u64));

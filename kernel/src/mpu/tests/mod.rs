@@ -12,7 +12,8 @@ use crate::arch::region_trace::Cost;
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span};
 use crate::base::attributes::Attributes;
 use crate::testing::examples::{self, Ground};
-use crate::vmap::over_mpu::Vmap;
+use crate::vmap::Vmap;
+use crate::vmap::over_mpu::OverMpu;
 use std::vec::Vec;
 
 /// Where the tests' own memory is: text, data with the stack, and the heap.
@@ -75,7 +76,7 @@ fn the_worked_examples_come_out() {
     for example in &examples::ALL {
         let (table, fake) = running(8);
         let enabled = fake.enabled();
-        let vmap = Vmap::new(table);
+        let vmap = Vmap::new(OverMpu::new(table));
         let ground = Ground { own: Mfn::new(0x40000).unwrap(), free: Mfn::new(0x80000).unwrap() };
         example.run(&vmap, &ground, |registers: &Fake| Some(registers.cost().writes)).unwrap();
         assert_eq!(fake.enabled(), enabled, "example {} leaves something behind", example.number);

@@ -1,11 +1,12 @@
 //! The same calls as over an MMU, where a mapping is where its frames are.
 
-use super::{Vmap, VmapError};
+use super::{MpuError, OverMpu};
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
 use crate::heap::Heap;
 use crate::mpu::fake::Fake;
 use crate::mpu::{BootRegions, RegionError};
+use crate::vmap::{Vmap, VmapError};
 use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
@@ -19,12 +20,12 @@ fn va(raw: u64) -> VirtAddr {
 }
 
 /// An address space with 16 MiB of its own at 1 GiB, and the MPU that shows it.
-fn vmap() -> (Vmap<Fake>, Fake) {
+fn vmap() -> (Vmap<OverMpu<Fake>>, Fake) {
     let fake = Fake::new(16);
     let mut boot = BootRegions::new(fake.clone());
     boot.program();
     fake.turn_on(&[], &[]);
-    let vmap = Vmap::new(boot.into_table());
+    let vmap = Vmap::new(OverMpu::new(boot.into_table()));
     vmap.map_identity(&(mfn(0x40000)..mfn(0x41000)), Attributes::DATA).unwrap();
     (vmap, fake)
 }
@@ -54,10 +55,10 @@ fn a_leaked_mapping_ends_by_its_address_once() {
     assert_eq!(seen(&fake, 0x8000_0000), Some(Attributes::DATA));
     // An address is taken as it is, not as the page that it is in.
     for wrong in [start.get() + 8, start.get() + PAGE_SIZE, start.get() - PAGE_SIZE, 0, u64::MAX] {
-        assert!(matches!(vmap.vunmap(va(wrong)), Err(VmapError::Region(_))), "{wrong:#x}");
+        assert!(matches!(vmap.vunmap(va(wrong)), Err(VmapError::Backend(MpuError::Region(_)))), "{wrong:#x}");
     }
     assert_eq!(vmap.vunmap(start).unwrap(), 4);
-    assert!(matches!(vmap.vunmap(start), Err(VmapError::Region(RegionError::NotMapped { .. }))));
+    assert!(matches!(vmap.vunmap(start), Err(VmapError::Backend(MpuError::Region(RegionError::NotMapped { .. })))));
 }
 
 #[test]
@@ -108,7 +109,10 @@ fn nothing_is_not_mapped_and_neither_is_what_there_is_not() {
     }
     assert!(matches!(vmap.ioremap(PhysAddr::new(u64::MAX), 2), Err(VmapError::Physical { .. })));
     let wide = vmap.vmap_contig(mfn(1 << 36), 1, Attributes::DATA);
-    assert!(matches!(wide, Err(VmapError::Region(RegionError::OutsideAddressSpace { .. }))), "{wide:?}");
+    assert!(
+        matches!(wide, Err(VmapError::Backend(MpuError::Region(RegionError::OutsideAddressSpace { .. })))),
+        "{wide:?}"
+    );
 }
 
 #[test]
