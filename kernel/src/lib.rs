@@ -40,7 +40,7 @@ pub mod vmap;
 pub mod bench;
 #[cfg(target_os = "none")]
 pub mod cpu;
-#[cfg(all(target_os = "none", feature = "mmu"))]
+#[cfg(all(target_os = "none", feature = "guests"))]
 pub mod interrupts;
 #[cfg(target_os = "none")]
 pub mod report;

@@ -17,7 +17,7 @@ use lacuna::heap::HEAP;
 use lacuna::inventory::{Inventory, InventoryError};
 use lacuna::memory::HostMemory;
 use lacuna::memory_map::PhysLimit;
-#[cfg(feature = "mpu")]
+#[cfg(not(feature = "guests"))]
 use lacuna::report;
 use lacuna::report::Report;
 use lacuna::start::{self, BackendError, DeviceTree, Hardware, PoolError, SilentError, StartError, TreeError};
@@ -58,7 +58,7 @@ enum BootError {
     #[error(transparent)]
     Mapping(#[from] VmapError),
     #[error(transparent)]
-    #[cfg(feature = "mmu")]
+    #[cfg(feature = "guests")]
     Guest(#[from] lacuna::guest::run::GuestError),
 }
 
@@ -105,8 +105,8 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     if lacuna::selftest::run(&host, &plan, &options, facts.guests.len()) == Outcome::Failure {
         return Ok(Outcome::Failure);
     }
-    #[cfg(feature = "mmu")]
+    #[cfg(feature = "guests")]
     return Ok(lacuna::guest::run::run(&host, &facts, options.mitigations)?);
-    #[cfg(feature = "mpu")]
+    #[cfg(not(feature = "guests"))]
     Ok(report::no_guests(&facts.guests))
 }

@@ -15,7 +15,7 @@ use lacuna_boot::Layout;
 use log::info;
 
 /// Says of each guest that it is not started, since that takes stage 2 of an MMU; and how that went.
-#[cfg(feature = "mpu")]
+#[cfg(not(feature = "guests"))]
 pub fn no_guests(guests: &[crate::devtree::Guest]) -> crate::base::outcome::Outcome {
     use crate::base::outcome::Outcome;
     for guest in guests {

@@ -30,6 +30,10 @@ impl MemorySystem {
     }
 }
 
+/// Whether the CPU that the image runs on may have an EL3 to be called by SMC. Armv8-R AArch64 has none, and no SMC (DDI 0600,
+/// B1.1); the CPU that its MPU is emulated on may.
+pub const MAY_HAVE_EL3: bool = cfg!(any(feature = "mmu", feature = "pmsa-emulation"));
+
 /// Where an image expects the memory system that it is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

@@ -2,7 +2,7 @@
 
 pub mod block;
 mod fault;
-#[cfg(feature = "mmu")]
+#[cfg(feature = "guests")]
 pub mod firmware;
 pub mod fixup;
 pub mod power;

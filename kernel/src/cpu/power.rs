@@ -2,6 +2,7 @@
 
 use crate::arch::aarch64::semihosting;
 use crate::arch::conduit::Conduit;
+use crate::arch::memory_system::MAY_HAVE_EL3;
 use crate::base::outcome::Outcome;
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -21,9 +22,8 @@ pub fn set_conduit(conduit: Conduit) {
 }
 
 /// Whether the firmware is called by SMC, as far as the device tree says so.
-#[cfg(any(feature = "mmu", feature = "pmsa-emulation"))]
 pub fn calls_by_smc() -> bool {
-    CONDUIT.load(Ordering::Relaxed) == SMC
+    MAY_HAVE_EL3 && CONDUIT.load(Ordering::Relaxed) == SMC
 }
 
 /// Ends the machine: through semihosting with an exit status where that answers, else by PSCI SYSTEM_OFF, which has none,
@@ -32,8 +32,6 @@ pub fn end(outcome: Outcome) -> ! {
     if semihosting::answers() {
         semihosting::exit(outcome);
     }
-    // Armv8-R AArch64 has no EL3, and no SMC (DDI 0600, B1.1); the CPU that its MPU is emulated on has.
-    #[cfg(any(feature = "mmu", feature = "pmsa-emulation"))]
     if calls_by_smc() {
         // Returns only if the firmware refuses.
         let _ = smccc::psci::system_off::<smccc::Smc>();

@@ -4,9 +4,6 @@
 //! are paid for over all of its lives: there is room for a burst, which fills up again with time, and what is left out is
 //! counted.
 
-#[cfg(all(target_os = "none", feature = "mmu"))]
-use crate::arch::aarch64::cpu;
-
 /// Reports that may follow each other at once.
 const BURST: u64 = 256;
 
@@ -41,11 +38,10 @@ impl Complaints {
         Self { room: BURST, since: now, left_out: 0 }
     }
 
-    /// Whether something that happens now is reported on the guest `name`. Before the first that is, after others were
-    /// not, says how many those were.
-    #[cfg(all(target_os = "none", feature = "mmu"))]
-    pub fn has_room(&mut self, name: &str) -> bool {
-        match self.one_more(cpu::nanoseconds(cpu::ticks())) {
+    /// Whether something that happens `now` is reported on the guest `name`. Before the first report after some that were
+    /// left out, says how many were.
+    pub fn has_room(&mut self, name: &str, now: u64) -> bool {
+        match self.one_more(now) {
             Reporting::LeaveOut => false,
             Reporting::Report { left_out } => {
                 Self::say_left_out(name, left_out);
@@ -55,12 +51,10 @@ impl Complaints {
     }
 
     /// Says how many were left out of late, if any were.
-    #[cfg(all(target_os = "none", feature = "mmu"))]
     pub fn conclude(&mut self, name: &str) {
         Self::say_left_out(name, core::mem::take(&mut self.left_out));
     }
 
-    #[cfg(all(target_os = "none", feature = "mmu"))]
     fn say_left_out(name: &str, left_out: u64) {
         if left_out > 0 {
             log::warn!("{name}: {left_out} more reports on it were left out");

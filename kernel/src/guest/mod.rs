@@ -17,8 +17,8 @@ pub mod layout;
 pub mod load;
 pub mod map;
 pub mod memory;
-#[cfg(all(target_os = "none", feature = "mmu"))]
+#[cfg(all(target_os = "none", feature = "guests"))]
 pub mod run;
 pub mod sysreg;
-#[cfg(all(target_os = "none", feature = "mmu"))]
+#[cfg(all(target_os = "none", feature = "guests"))]
 pub mod vcpu;

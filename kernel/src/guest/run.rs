@@ -94,7 +94,7 @@ pub fn run(host: &HostMemory, facts: &Facts<'_>, mitigations: Mitigations) -> Re
             }
             End::Reset => {
                 resets += 1;
-                is_told = complaints.has_room(name);
+                is_told = complaints.has_room(name, cpu::nanoseconds(cpu::ticks()));
                 if is_told {
                     println!("lacuna: {name}: reset {resets}, free_kib={free}");
                 }

@@ -51,15 +51,14 @@ macro_rules! ensure {
     };
 }
 
+#[cfg_attr(feature = "mpu", path = "mpu.rs")]
+#[cfg_attr(not(feature = "mpu"), path = "mmu.rs")]
+mod backend;
 mod faults;
 mod frametable;
-#[cfg(feature = "mmu")]
+#[cfg(feature = "guests")]
 mod guests;
 mod memory;
-#[cfg(feature = "mmu")]
-mod mmu;
-#[cfg(feature = "mpu")]
-mod mpu;
 mod pages;
 mod pdx;
 mod vmap;
@@ -69,12 +68,9 @@ const SUITES: &[&[Test]] = &[
     frametable::TESTS,
     pages::TESTS,
     vmap::TESTS,
-    #[cfg(feature = "mmu")]
-    mmu::TESTS,
-    #[cfg(feature = "mmu")]
+    backend::TESTS,
+    #[cfg(feature = "guests")]
     guests::TESTS,
-    #[cfg(feature = "mpu")]
-    mpu::TESTS,
     faults::TESTS,
 ];
 

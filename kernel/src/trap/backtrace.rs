@@ -3,6 +3,7 @@
 //! The image is compiled with frame pointers: x29 points to the pair (caller's x29, return address) of each function
 //! (AAPCS64, 6.4.6). Names come from the symbol table that is put into the image after linking ([`crate::trap::symbols`]).
 
+use crate::arch::memory_system::MemorySystem;
 use crate::cpu::block::block;
 use crate::trap::symbols::Symbols;
 use core::fmt::{self, Write};
@@ -12,9 +13,9 @@ use core::ops::Range;
 const MAX_DEPTH: usize = 32;
 
 /// Bytes for the symbol table. The tool that fills it says so if they are too few.
-const SYMBOL_BYTES: usize = match (cfg!(feature = "selftest"), cfg!(feature = "mpu")) {
-    (true, true) => 28 << 10,
-    (true, false) => 38 << 10,
+const SYMBOL_BYTES: usize = match (cfg!(feature = "selftest"), MemorySystem::of_image()) {
+    (true, MemorySystem::Mpu) => 28 << 10,
+    (true, MemorySystem::Mmu) => 38 << 10,
     (false, _) => 30 << 10,
 };
 

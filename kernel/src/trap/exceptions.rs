@@ -66,7 +66,7 @@ extern "C" fn lacuna_exception(frame: &mut ExceptionFrame, vector: u64) {
     if vector == EL2_SYNCHRONOUS && emulated(frame) {
         return;
     }
-    #[cfg(feature = "mmu")]
+    #[cfg(feature = "guests")]
     if vector == EL2_SERROR && lacuna_boot::is_leaving_guest(frame.elr) {
         frame.x[0] = frame.esr;
         return;

@@ -218,7 +218,7 @@ impl Vcpu<'_> {
     /// Reports what the guest did at this level, which is printed, as [`complain`](Self::complain) does.
     #[cold]
     pub(super) fn tell(&mut self, level: Level, frame: &GuestFrame, what: fmt::Arguments<'_>) {
-        if self.complaints.has_room(self.domain.name()) {
+        if self.complaints.has_room(self.domain.name(), cpu::nanoseconds(cpu::ticks())) {
             log!(level, "{}: {what}", self.at(frame));
         }
     }
