@@ -256,6 +256,28 @@ fn imports_go_downwards() {
     assert!(upwards.is_empty(), "{upwards}");
 }
 
+#[test]
+fn a_types_name_stands_for_one_type() {
+    let source = repository().join("kernel/src");
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in House::read().files.into_values() {
+        let text = fs::read_to_string(source.join(&file)).expect("a source file");
+        for item in syn::parse_file(&text).expect("a source file that parses").items {
+            let name = match item {
+                Item::Struct(item) => item.ident,
+                Item::Enum(item) => item.ident,
+                Item::Trait(item) => item.ident,
+                Item::Type(item) => item.ident,
+                Item::Union(item) => item.ident,
+                _ => continue,
+            };
+            places.entry(name.to_string()).or_default().push(file.clone());
+        }
+    }
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "names of several types: {places:#?}");
+}
+
 /// Files of a folder may use what its `mod.rs` defines, which is the same module to everybody else. All other circles count.
 #[test]
 fn no_files_import_each_other_in_a_circle() {

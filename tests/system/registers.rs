@@ -1,7 +1,7 @@
 //! What one life of a guest leaves in system registers for the next, found by a guest that tries every encoding.
 
 use lacuna::arch::controls::Control;
-use lacuna::arch::syndrome::Access;
+use lacuna::arch::syndrome::Direction;
 use lacuna::guest::sysreg::table::{self, Fate, TrapBit};
 use lacuna::guest::sysreg::{Handling, SystemRegister, handling};
 use lacuna_tests::{Boot, Outcome, own_guest};
@@ -53,7 +53,7 @@ fn register(name: &str) -> SystemRegister {
 }
 
 /// What is wrong with a register that a guest could read or write.
-fn complaint(name: &str, access: Access) -> Option<String> {
+fn complaint(name: &str, access: Direction) -> Option<String> {
     let register = register(name);
     let Some(row) = table::row(register) else { return Some(format!("{name} has no row in the table")) };
     let wrong = match (row.fate, access) {
@@ -62,7 +62,7 @@ fn complaint(name: &str, access: Access) -> Option<String> {
         (Fate::Trapped(trap), _) if handling(register, access) == Handling::Undefined => {
             format!("although {trap:?} traps it")
         }
-        (Fate::Constant, Access::Write) => "although it is constant".into(),
+        (Fate::Constant, Direction::Write) => "although it is constant".into(),
         _ => return None,
     };
     Some(format!("{name} ({}): {access:?} does not fail, {wrong}", row.name))
@@ -83,7 +83,7 @@ fn expect_nothing_left(cpu: &str, machine: &str) {
 
     let mut wrong: Vec<String> = vec![];
     for name in cold.read.keys().chain(next.read.keys()).collect::<BTreeSet<_>>() {
-        wrong.extend(complaint(name, Access::Read));
+        wrong.extend(complaint(name, Direction::Read));
         let varies = table::row(register(name)).is_some_and(|row| matches!(row.fate, Fate::Varies(_)));
         let (before, after) = (cold.read.get(name), next.read.get(name));
         if before.is_some() != after.is_some() || !varies && before != after {
@@ -91,7 +91,7 @@ fn expect_nothing_left(cpu: &str, machine: &str) {
             wrong.push(format!("{name} ({row:?}) is {before:?} in the first life, {after:?} in the next"));
         }
     }
-    wrong.extend(cold.written.iter().filter_map(|name| complaint(name, Access::Write)));
+    wrong.extend(cold.written.iter().filter_map(|name| complaint(name, Direction::Write)));
     if (cold.vectors.as_deref(), next.vectors.as_deref()) != (Some("0x0"), Some("0x0")) {
         wrong.push(format!("vector registers are {:?}, then {:?}", cold.vectors, next.vectors));
     }

@@ -8,9 +8,9 @@ pub use crate::arch::region_trace::Trace as Mpu;
 
 /// No TLB.
 #[derive(Debug, Default)]
-pub struct Tlb;
+pub struct NoTlb;
 
-impl TlbOps for Tlb {
+impl TlbOps for NoTlb {
     fn drain(&mut self) {}
     fn publish(&mut self) {}
     fn invalidate(&mut self, _: VirtAddr, _: Scope) {}

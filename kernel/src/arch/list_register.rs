@@ -9,9 +9,9 @@ use core::ops::BitOr;
 /// The most list registers that a CPU can have (IHI 0069, 12.4 "ICH_LR_EL2").
 pub const MAX_LIST_REGISTERS: usize = 16;
 
-/// The state of a listed interrupt: the values of ICH_LR_EL2.State.
+/// The state of a listed interrupt: the values of ICH_LR_EL2.InterruptState.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum InterruptState {
     /// Nothing is listed, or its interrupt has ended.
     Invalid = 0b00,
     /// Waits to be acknowledged.
@@ -22,7 +22,7 @@ pub enum State {
     ActiveAndPending = 0b11,
 }
 
-impl State {
+impl InterruptState {
     /// The state of an interrupt that is pending, and active, if these are not 0.
     pub const fn of(pending: u32, active: u32) -> Self {
         match (pending, active) {
@@ -46,7 +46,7 @@ impl State {
 
 /// What happens when the guest deactivates a listed interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum OnEnd {
     /// Nothing besides.
     Silent,
     /// A maintenance interrupt, for the interrupt may have to be listed again.
@@ -74,15 +74,15 @@ impl ListRegister {
     const PHYSICAL_MASK: u64 = 0x1fff;
 
     /// Interrupt `id` of `priority` and `group` in `state`.
-    pub const fn new(id: Intid, priority: u8, group: Group, state: State, end: End) -> Self {
+    pub const fn new(id: Intid, priority: u8, group: Group, state: InterruptState, end: OnEnd) -> Self {
         let group = match group {
             Group::Zero => 0,
             Group::One => Self::GROUP,
         };
         let end = match end {
-            End::Silent => 0,
-            End::Maintenance => Self::EOI,
-            End::Physical(physical) => Self::HW | (physical.get() as u64 & Self::PHYSICAL_MASK) << Self::PHYSICAL,
+            OnEnd::Silent => 0,
+            OnEnd::Maintenance => Self::EOI,
+            OnEnd::Physical(physical) => Self::HW | (physical.get() as u64 & Self::PHYSICAL_MASK) << Self::PHYSICAL,
         };
         Self((state as u64) << Self::STATE | group | end | (priority as u64) << Self::PRIORITY | id.get() as u64)
     }
@@ -113,28 +113,28 @@ impl ListRegister {
     }
 
     /// The state.
-    pub const fn state(self) -> State {
+    pub const fn state(self) -> InterruptState {
         match self.0 >> Self::STATE {
-            0 => State::Invalid,
-            1 => State::Pending,
-            2 => State::Active,
-            _ => State::ActiveAndPending,
+            0 => InterruptState::Invalid,
+            1 => InterruptState::Pending,
+            2 => InterruptState::Active,
+            _ => InterruptState::ActiveAndPending,
         }
     }
 
     /// What its deactivation does.
-    pub const fn end(self) -> End {
+    pub const fn end(self) -> OnEnd {
         if self.0 & Self::HW != 0 {
-            End::Physical(PhysIntid::new((self.0 >> Self::PHYSICAL & Self::PHYSICAL_MASK) as u32))
+            OnEnd::Physical(PhysIntid::new((self.0 >> Self::PHYSICAL & Self::PHYSICAL_MASK) as u32))
         } else if self.0 & Self::EOI != 0 {
-            End::Maintenance
+            OnEnd::Maintenance
         } else {
-            End::Silent
+            OnEnd::Silent
         }
     }
 
     /// The same interrupt in another state: what hardware makes of it.
-    pub const fn with_state(self, state: State) -> Self {
+    pub const fn with_state(self, state: InterruptState) -> Self {
         Self(self.0 & !(0b11 << Self::STATE) | (state as u64) << Self::STATE)
     }
 }

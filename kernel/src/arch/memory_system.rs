@@ -36,14 +36,14 @@ pub const MAY_HAVE_EL3: bool = cfg!(any(feature = "mmu", feature = "pmsa-emulati
 
 /// Where an image expects the memory system that it is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum MemorySystemSource {
     /// In the CPU.
     Cpu,
     /// In itself: it emulates an MPU with the CPU's MMU.
     Emulation,
 }
 
-impl Source {
+impl MemorySystemSource {
     /// Where this image expects its memory system.
     pub const fn of_image() -> Self {
         if cfg!(feature = "pmsa-emulation") { Self::Emulation } else { Self::Cpu }
@@ -54,7 +54,7 @@ impl Source {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]
-pub enum Mismatch {
+pub enum MemorySystemMismatch {
     #[error("this image is built for an {wanted}, but EL2 of this CPU has an {has} (ID_AA64MMFR0_EL1 {id:#x})")]
     Other { wanted: MemorySystem, has: MemorySystem, id: u64 },
     #[error(
@@ -68,12 +68,12 @@ pub enum Mismatch {
 ///
 /// # Errors
 ///
-/// [`Mismatch`].
-pub fn check(wanted: MemorySystem, source: Source, id: u64) -> Result<(), Mismatch> {
+/// [`MemorySystemMismatch`].
+pub fn check(wanted: MemorySystem, source: MemorySystemSource, id: u64) -> Result<(), MemorySystemMismatch> {
     match (source, MemorySystem::of(id)) {
-        (Source::Cpu, has) if has != wanted => Err(Mismatch::Other { wanted, has, id }),
-        (Source::Emulation, MemorySystem::Mpu) => Err(Mismatch::RealMpu { id }),
-        (Source::Cpu, _) | (Source::Emulation, MemorySystem::Mmu) => Ok(()),
+        (MemorySystemSource::Cpu, has) if has != wanted => Err(MemorySystemMismatch::Other { wanted, has, id }),
+        (MemorySystemSource::Emulation, MemorySystem::Mpu) => Err(MemorySystemMismatch::RealMpu { id }),
+        (MemorySystemSource::Cpu, _) | (MemorySystemSource::Emulation, MemorySystem::Mmu) => Ok(()),
     }
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for MemorySystem {
 
 #[cfg(test)]
 mod tests {
-    use super::{MemorySystem, Mismatch, Source, check};
+    use super::{MemorySystem, MemorySystemMismatch, MemorySystemSource, check};
     use std::string::ToString;
 
     const CORTEX_A57: u64 = 0x1124;
@@ -106,10 +106,10 @@ mod tests {
     }
     #[test]
     fn an_image_runs_where_its_memory_system_is() {
-        assert_eq!(check(MemorySystem::Mmu, Source::Cpu, CORTEX_A57), Ok(()));
-        assert_eq!(check(MemorySystem::Mpu, Source::Cpu, CORTEX_R82), Ok(()));
-        assert_eq!(check(MemorySystem::Mpu, Source::Emulation, CORTEX_A57), Ok(()));
-        let error = check(MemorySystem::Mpu, Source::Cpu, CORTEX_A57).unwrap_err();
+        assert_eq!(check(MemorySystem::Mmu, MemorySystemSource::Cpu, CORTEX_A57), Ok(()));
+        assert_eq!(check(MemorySystem::Mpu, MemorySystemSource::Cpu, CORTEX_R82), Ok(()));
+        assert_eq!(check(MemorySystem::Mpu, MemorySystemSource::Emulation, CORTEX_A57), Ok(()));
+        let error = check(MemorySystem::Mpu, MemorySystemSource::Cpu, CORTEX_A57).unwrap_err();
         let words = "built for an MPU (PMSAv8-64), but EL2 of this CPU has an MMU (VMSAv8-64)";
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -117,7 +117,7 @@ mod tests {
     /// The registers of the MPU would be the CPU's, and what the emulation writes to the MMU's undefined, without end.
     #[test]
     fn an_emulated_mpu_is_refused_where_there_is_a_real_one() {
-        let refused = check(MemorySystem::Mpu, Source::Emulation, CORTEX_R82);
-        assert_eq!(refused, Err(Mismatch::RealMpu { id: CORTEX_R82 }));
+        let refused = check(MemorySystem::Mpu, MemorySystemSource::Emulation, CORTEX_R82);
+        assert_eq!(refused, Err(MemorySystemMismatch::RealMpu { id: CORTEX_R82 }));
     }
 }

@@ -31,4 +31,4 @@ pub use aarch64::{
     tlb::Tlb,
 };
 #[cfg(not(target_os = "none"))]
-pub use host::{Mpu, Tlb, clean_and_invalidate, clean_to_poc, drain, ticks, zero};
+pub use host::{Mpu, NoTlb as Tlb, clean_and_invalidate, clean_to_poc, drain, ticks, zero};

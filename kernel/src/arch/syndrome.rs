@@ -68,7 +68,7 @@ pub enum Class {
     /// An instruction fetch faulted.
     InstructionAbort(FaultKind),
     /// A data access faulted.
-    DataAbort(FaultKind, Access),
+    DataAbort(FaultKind, Direction),
     /// The program counter is not a multiple of 4.
     PcAlignment,
     /// The stack pointer is not a multiple of 16.
@@ -91,7 +91,7 @@ pub enum Class {
 
 /// What a data access did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum Direction {
     /// A load.
     Read,
     /// A store, or cache maintenance that needs write permission.
@@ -114,7 +114,7 @@ impl Syndrome {
         let immediate = (self.0 & 0xffff) as u16;
         let fault = FaultKind::from_status((self.0 & 0x3f) as u8);
         // ISS.WnR, bit 6.
-        let access = if self.0 & (1 << 6) == 0 { Access::Read } else { Access::Write };
+        let access = if self.0 & (1 << 6) == 0 { Direction::Read } else { Direction::Write };
         match ((self.0 >> 26) & 0x3f) as u8 {
             0x00 => Class::Undefined,
             0x07 => Class::FloatingPoint,
@@ -143,8 +143,8 @@ impl fmt::Display for Class {
         match self {
             Self::Undefined => f.write_str("undefined instruction"),
             Self::InstructionAbort(fault) => write!(f, "instruction fetch, {fault}"),
-            Self::DataAbort(fault, Access::Read) => write!(f, "data read, {fault}"),
-            Self::DataAbort(fault, Access::Write) => write!(f, "data write, {fault}"),
+            Self::DataAbort(fault, Direction::Read) => write!(f, "data read, {fault}"),
+            Self::DataAbort(fault, Direction::Write) => write!(f, "data write, {fault}"),
             Self::PcAlignment => f.write_str("misaligned program counter"),
             Self::SpAlignment => f.write_str("misaligned stack pointer"),
             Self::Breakpoint(immediate) => write!(f, "BRK #{immediate:#x}"),
@@ -160,20 +160,20 @@ impl fmt::Display for Class {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Class, FaultKind, Syndrome};
+    use super::{Class, Direction, FaultKind, Syndrome};
     use std::string::ToString;
 
     /// Values read from QEMU's exception log (`-d int`).
     #[test]
     fn syndromes_read_as_the_architecture_says() {
         let class = |esr| Syndrome::new(esr).class();
-        assert_eq!(class(0x9600_0006), Class::DataAbort(FaultKind::Translation, Access::Read));
-        assert_eq!(class(0x9600_004f), Class::DataAbort(FaultKind::Permission, Access::Write));
+        assert_eq!(class(0x9600_0006), Class::DataAbort(FaultKind::Translation, Direction::Read));
+        assert_eq!(class(0x9600_004f), Class::DataAbort(FaultKind::Permission, Direction::Write));
         assert_eq!(class(0x8600_000f), Class::InstructionAbort(FaultKind::Permission));
         assert_eq!(class(0x0200_0000), Class::Undefined);
         assert_eq!(class(0xf200_0001), Class::Breakpoint(1));
-        assert_eq!(class(0x9600_0010), Class::DataAbort(FaultKind::External, Access::Read));
-        assert_eq!(class(0x9600_0061), Class::DataAbort(FaultKind::Alignment, Access::Write));
+        assert_eq!(class(0x9600_0010), Class::DataAbort(FaultKind::External, Direction::Read));
+        assert_eq!(class(0x9600_0061), Class::DataAbort(FaultKind::Alignment, Direction::Write));
     }
 
     #[test]

@@ -17,17 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::Vec;
 
 #[repr(align(4096))]
-struct Page([AtomicU64; ENTRIES as usize]);
+struct ModelPage([AtomicU64; ENTRIES as usize]);
 
-impl Page {
+impl ModelPage {
     fn is_zero(&self) -> bool {
         self.0.iter().all(|entry| entry.load(Ordering::Relaxed) == 0)
     }
 }
 
 /// A table as the model knows it.
-struct Table {
-    page: &'static Page,
+struct ModelTable {
+    page: &'static ModelPage,
     entries: [Descriptor; ENTRIES as usize],
     /// Level and first virtual address, from when the root leads to it until it is given back.
     live: Option<(Level, u64)>,
@@ -44,8 +44,8 @@ struct Stale {
 
 #[derive(Default)]
 struct State {
-    tables: HashMap<u64, Table>,
-    free: Vec<&'static Page>,
+    tables: HashMap<u64, ModelTable>,
+    free: Vec<&'static ModelPage>,
     /// How many more tables can be taken.
     available: usize,
     root: u64,
@@ -59,9 +59,9 @@ struct State {
 
 /// The machine: tables and TLBs. Clones are the same machine.
 #[derive(Clone, Default)]
-pub(super) struct Machine(Rc<RefCell<State>>);
+pub(super) struct ModelMachine(Rc<RefCell<State>>);
 
-impl Machine {
+impl ModelMachine {
     /// A machine with memory for `tables` tables.
     pub(super) fn new(tables: usize) -> Self {
         let machine = Self::default();
@@ -203,7 +203,7 @@ fn extent(descriptor: Descriptor, level: Level, va: u64) -> (u64, u64) {
     (va / size * size, size)
 }
 
-impl TlbOps for Machine {
+impl TlbOps for ModelMachine {
     fn drain(&mut self) {
         self.0.borrow_mut().undrained.clear();
     }
@@ -251,14 +251,15 @@ impl TlbOps for Machine {
 }
 
 // SAFETY: pages are leaked with their provenance exposed, and handed out once until they come back.
-unsafe impl TableSource for Machine {
+unsafe impl TableSource for ModelMachine {
     fn take(&mut self) -> Option<PhysAddr> {
         let mut state = self.0.borrow_mut();
         state.available = state.available.checked_sub(1)?;
-        let page = state.free.pop().unwrap_or_else(|| Box::leak(Box::new(Page([const { AtomicU64::new(0) }; 512]))));
+        let page =
+            state.free.pop().unwrap_or_else(|| Box::leak(Box::new(ModelPage([const { AtomicU64::new(0) }; 512]))));
         let address = std::ptr::from_ref(page).expose_provenance() as u64;
         let entries = [Descriptor::INVALID; ENTRIES as usize];
-        state.tables.insert(address, Table { page, entries, live: None });
+        state.tables.insert(address, ModelTable { page, entries, live: None });
         // The zeros of a new page are stores like any other.
         state.undrained.insert(address);
         Some(PhysAddr::new(address))

@@ -1,7 +1,7 @@
 //! What EL2 must not be able to do to itself.
 
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};
-use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::addr::PAGE_SIZE;
 use aarch64_cpu::registers::{Readable, SCTLR_EL2};
 use core::hint::black_box;
@@ -19,8 +19,8 @@ tests!(faults:
     wxn_is_set
 );
 
-const NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Read);
-const PUSH_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Write);
+const NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Read);
+const PUSH_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Write);
 
 fn text_cannot_be_written(_: &Subject<'_>) -> Verdict {
     let text = lacuna_boot::layout().text;

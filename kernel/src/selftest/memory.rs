@@ -1,7 +1,7 @@
 //! Memory for tests, and what they read and write of it.
 
 use super::Verdict;
-use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::addr::Mfn;
 use crate::frames::frametable::page_info::FrameOwner;
 use crate::memory::HostMemory;
@@ -13,7 +13,7 @@ use alloc::string::{String, ToString};
 pub(super) const ME: FrameOwner = FrameOwner::new(100);
 
 /// A read of memory that nobody has mapped.
-pub(super) const READ_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Read);
+pub(super) const READ_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Read);
 
 pub(super) fn text(error: impl ToString) -> String {
     error.to_string()

@@ -3,7 +3,7 @@
 //! Results are printed in KTAP, the test format of the Linux kernel. What must fault does so in earnest: the exception is
 //! taken, compared with what was expected and survived.
 
-use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::outcome::Outcome;
 use crate::cpu::fixup::{self, Fault};
 use crate::frames::frametable::plan::FrametablePlan;
@@ -158,7 +158,7 @@ fn write_is_forbidden(address: u64) -> Verdict {
     // SAFETY: the write faults, which is the point, or the test fails and the run with it.
     let write = || unsafe { byte.write_volatile(0) };
     // SAFETY: the closure owns nothing; what it would change does not change.
-    is_at(unsafe { expect_fault(Class::DataAbort(FaultKind::Permission, Access::Write), write) }?, address)
+    is_at(unsafe { expect_fault(Class::DataAbort(FaultKind::Permission, Direction::Write), write) }?, address)
 }
 
 /// Calls `address`, which must fault as a forbidden instruction fetch, there.

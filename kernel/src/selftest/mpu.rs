@@ -5,7 +5,7 @@ use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults,
 use crate::arch;
 use crate::arch::aarch64::mpu::{MPUIR_EL2, PRENR_EL2};
 use crate::arch::pmsa::decode;
-use crate::arch::syndrome::{Access, Class, FaultKind};
+use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, Pdx, VirtAddr};
 use crate::base::attributes::{self, Attributes};
 use crate::frames::frametable::plan::{FrametablePlan, FrametableShape};
@@ -37,7 +37,7 @@ tests!(mpu:
     both_forms_of_the_frametable_give_the_same_answers
 );
 
-const WRITE_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Access::Write);
+const WRITE_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Write);
 
 /// How many slots are in use, and how many there are.
 fn slots(host: &HostMemory) -> (usize, usize) {

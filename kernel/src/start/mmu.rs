@@ -22,10 +22,12 @@ pub const POOL_BYTES: u64 = 2 << 20;
 /// How much of it becomes page tables: enough for a frametable in 40 pieces, each far from the others.
 const POOL_TABLE_BYTES: u64 = 256 << 10;
 
+pub use MmuStartError as BackendError;
+
 /// Why there are no page tables.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum BackendError {
+pub enum MmuStartError {
     /// The CPU's page tables cannot have 4 KiB pages.
     #[error("this CPU has no 4 KiB translation granule (ID_AA64MMFR0_EL1.TGran4)")]
     Granule,
@@ -41,12 +43,12 @@ pub enum BackendError {
 }
 
 /// Checks that this CPU has the translation that the image is built for.
-pub(super) fn check() -> Result<(), BackendError> {
+pub(super) fn check() -> Result<(), MmuStartError> {
     if mmu::host_extensions_forced() {
-        return Err(BackendError::HostExtensions);
+        return Err(MmuStartError::HostExtensions);
     }
     if !cpu::has_4k_granule() {
-        return Err(BackendError::Granule);
+        return Err(MmuStartError::Granule);
     }
     Ok(())
 }
@@ -55,20 +57,20 @@ pub(super) fn check() -> Result<(), BackendError> {
 ///
 /// # Errors
 ///
-/// [`BackendError::Image`] or [`BackendError::NoTables`]; the MMU is off then.
+/// [`MmuStartError::Image`] or [`MmuStartError::NoTables`]; the MMU is off then.
 ///
 /// # Safety
 ///
 /// To be called once, on the boot CPU, with the MMU and the data cache off, as the entry code leaves them. The image's
 /// pool must be used by nobody; it becomes the first page tables and the first memory of `heap`.
-pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError> {
+pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, MmuStartError> {
     let heap_start = layout.pool.start + EARLY_TABLE_BYTES;
     let mut pool = TablePool::new();
     let tables = PhysAddr::new(layout.pool.start)..PhysAddr::new(heap_start);
     // SAFETY: the caller keeps this memory for the tables. It is at its physical address, now and once it is mapped. DC ZVA
     // faults while the MMU is off, so `fill` it is.
     unsafe { pool.add(tables, |page| page.fill(0)) };
-    let mut table = PageTable::new(pool, Tlb).ok_or(BackendError::NoTables)?;
+    let mut table = PageTable::new(pool, Tlb).ok_or(MmuStartError::NoTables)?;
     for (part, attributes) in super::parts(layout) {
         let (va, bytes) = (VirtAddr::new(part.start.get()), part.bytes());
         table.map(va, part.start, bytes, attributes)?;

@@ -19,7 +19,7 @@ pub use probe::{SilentError, check};
 pub use tree::{DeviceTree, TreeError};
 
 use crate::arch::aarch64::cpu;
-use crate::arch::memory_system::{self, MemorySystem, Mismatch, Source};
+use crate::arch::memory_system::{self, MemorySystem, MemorySystemMismatch, MemorySystemSource};
 use crate::base::addr::{PAGE_SIZE, PhysAddr, Span};
 use crate::base::attributes::Attributes;
 use lacuna_boot::Layout;
@@ -33,7 +33,7 @@ pub enum StartError {
     Level(u64),
     /// EL2 has the other memory system.
     #[error(transparent)]
-    MemorySystem(#[from] Mismatch),
+    MemorySystem(#[from] MemorySystemMismatch),
     /// The memory system lacks something.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -48,7 +48,7 @@ pub fn check_cpu(level: u64) -> Result<(), StartError> {
     if level < 2 {
         return Err(StartError::Level(level));
     }
-    memory_system::check(MemorySystem::of_image(), Source::of_image(), cpu::memory_model_features())?;
+    memory_system::check(MemorySystem::of_image(), MemorySystemSource::of_image(), cpu::memory_model_features())?;
     Ok(backend::check()?)
 }
 

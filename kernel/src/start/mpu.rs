@@ -21,10 +21,12 @@ pub const POOL_BYTES: u64 = 2 << 20;
 #[cfg(feature = "pmsa-emulation")]
 const COMMAND_LINE_BYTES: usize = 2048;
 
+pub use MpuStartError as BackendError;
+
 /// Why there are no regions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum BackendError {
+pub enum MpuStartError {
     /// The regions that EL2 starts with are too many, or make no sense.
     #[error("image cannot be protected where it is: {0}")]
     Image(#[from] RegionError),
@@ -39,7 +41,7 @@ pub enum BackendError {
 }
 
 /// There is nothing that the image needs beside the MPU.
-pub(super) const fn check() -> Result<(), BackendError> {
+pub(super) const fn check() -> Result<(), MpuStartError> {
     Ok(())
 }
 
@@ -47,13 +49,13 @@ pub(super) const fn check() -> Result<(), BackendError> {
 ///
 /// # Errors
 ///
-/// [`BackendError`]; the MPU is off then.
+/// [`MpuStartError`]; the MPU is off then.
 ///
 /// # Safety
 ///
 /// To be called once, on the boot CPU, with the MPU and the data cache off, as the entry code leaves them. The image's
 /// pool must be used by nobody; it becomes the first memory of `heap`.
-pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError> {
+pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, MpuStartError> {
     #[cfg(feature = "pmsa-emulation")]
     let mut buffer = [const { core::mem::MaybeUninit::uninit() }; COMMAND_LINE_BYTES];
     #[cfg(feature = "pmsa-emulation")]
@@ -81,11 +83,11 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, BackendError>
 
 /// The words that choose among the MPUs that can be emulated; none where nobody can be asked for them.
 #[cfg(feature = "pmsa-emulation")]
-fn options(buffer: &mut [core::mem::MaybeUninit<u8>]) -> Result<&[u8], BackendError> {
+fn options(buffer: &mut [core::mem::MaybeUninit<u8>]) -> Result<&[u8], MpuStartError> {
     if !semihosting::answers() {
         return Ok(&[]);
     }
-    semihosting::command_line(buffer).ok_or(BackendError::CommandLine)
+    semihosting::command_line(buffer).ok_or(MpuStartError::CommandLine)
 }
 
 /// Where the pool can be one region.

@@ -67,7 +67,7 @@ global_asm!(
 
 /// What EL1 was about, for a report.
 #[derive(Clone, Copy, Debug)]
-pub struct Snapshot {
+pub struct El1Snapshot {
     sctlr: u64,
     vbar: u64,
     esr: u64,
@@ -79,7 +79,7 @@ pub struct Snapshot {
 }
 
 /// Reads what a report on a guest shows of EL1.
-pub fn snapshot() -> Snapshot {
+pub fn snapshot() -> El1Snapshot {
     let (sctlr, vbar, esr, elr, far, ttbr0, ttbr1, tcr, sp0, sp1): (u64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
     // SAFETY: reads registers.
     unsafe {
@@ -91,10 +91,10 @@ pub fn snapshot() -> Snapshot {
             options(nomem, nostack, preserves_flags),
         )
     };
-    Snapshot { sctlr, vbar, esr, elr, far, ttbr: [ttbr0, ttbr1], tcr, sp: [sp0, sp1] }
+    El1Snapshot { sctlr, vbar, esr, elr, far, ttbr: [ttbr0, ttbr1], tcr, sp: [sp0, sp1] }
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for El1Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  SCTLR_EL1 {:#018x}  VBAR_EL1  {:#018x}  TCR_EL1   {:#018x}", self.sctlr, self.vbar, self.tcr)?;
         writeln!(f, "  ESR_EL1   {:#018x}  ELR_EL1   {:#018x}  FAR_EL1   {:#018x}", self.esr, self.elr, self.far)?;

@@ -10,7 +10,7 @@
 //! do the same. EXLOCK stays 0, as GCSCR_EL1 can enable nothing (HCRX_EL2.GCSEn), and so do PM and PPEND, as the guest has
 //! no performance monitors.
 
-use crate::arch::syndrome::Access;
+use crate::arch::syndrome::Direction;
 
 /// SPSR bits 3:0, M: exception level and stack pointer; bit 4: AArch32 (DDI 0487, "SPSR_EL1").
 const MODE_MASK: u64 = 0xf;
@@ -89,7 +89,7 @@ pub enum Cause {
     /// A load or store at the virtual address `address`, where nobody answers.
     DataAbort {
         /// Load or store.
-        access: Access,
+        access: Direction,
         /// FAR_EL2 after the fault.
         address: u64,
     },
@@ -128,10 +128,10 @@ impl ExceptionEntry {
         };
         let (class, iss, far) = match cause {
             Cause::Undefined => (EC_UNKNOWN, 0, None),
-            Cause::DataAbort { access: Access::Read, address } => {
+            Cause::DataAbort { access: Direction::Read, address } => {
                 (EC_DATA_ABORT_LOWER + same, EXTERNAL_ABORT, Some(address))
             }
-            Cause::DataAbort { access: Access::Write, address } => {
+            Cause::DataAbort { access: Direction::Write, address } => {
                 (EC_DATA_ABORT_LOWER + same, WNR | EXTERNAL_ABORT, Some(address))
             }
             Cause::InstructionAbort { address } => (EC_INSTRUCTION_ABORT_LOWER + same, EXTERNAL_ABORT, Some(address)),
@@ -163,15 +163,15 @@ const fn handler_pstate(before: &Before) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Before, Cause, ExceptionEntry};
-    use crate::arch::syndrome::{Access, Class, FaultKind, Syndrome};
+    use crate::arch::syndrome::{Class, Direction, FaultKind, Syndrome};
 
     const PC: u64 = 0xffff_8000_0801_2344;
     const VBAR: u64 = 0xffff_8000_0801_0800;
     const FAR: u64 = 0xffff_8000_1000_0018;
     const SPAN: u64 = 1 << 23;
     const DSSBS: u64 = 1 << 44;
-    const READ: Cause = Cause::DataAbort { access: Access::Read, address: FAR };
-    const WRITE: Cause = Cause::DataAbort { access: Access::Write, address: FAR };
+    const READ: Cause = Cause::DataAbort { access: Direction::Read, address: FAR };
+    const WRITE: Cause = Cause::DataAbort { access: Direction::Write, address: FAR };
 
     fn enter(pstate: u64, sctlr: u64, cause: Cause) -> ExceptionEntry {
         ExceptionEntry::new(&Before { pc: PC, pstate, vbar: VBAR, sctlr, pfr1: 0 }, cause)
@@ -189,7 +189,7 @@ mod tests {
             far: Some(FAR),
         };
         assert_eq!(entry, expected);
-        assert_eq!(Syndrome::new(entry.esr).class(), Class::DataAbort(FaultKind::External, Access::Read));
+        assert_eq!(Syndrome::new(entry.esr).class(), Class::DataAbort(FaultKind::External, Direction::Read));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! encoding for an exception from a Data Abort"). Of an instruction abort, EC 0x20, the address is decoded alike, and that
 //! it was a table walk.
 
-use crate::arch::syndrome::{Access, Class, Syndrome};
+use crate::arch::syndrome::{Class, Direction, Syndrome};
 use crate::base::addr::GuestAddr;
 use crate::guest::device::size::Size;
 
@@ -153,7 +153,7 @@ pub struct Abort {
     /// The guest's physical address.
     pub address: GuestAddr,
     /// Read or write, as the guest is told if nobody answers.
-    pub access: Access,
+    pub access: Direction,
     /// What was asked.
     pub request: MmioRequest,
 }
@@ -164,7 +164,7 @@ impl Abort {
     pub const fn decode(registers: &FaultRegisters) -> Self {
         let esr = registers.esr.get();
         let page = (registers.hpfar & FIPA_MASK) << FIPA_SHIFT;
-        let access = if esr & WNR == 0 { Access::Read } else { Access::Write };
+        let access = if esr & WNR == 0 { Direction::Read } else { Direction::Write };
         // The walk's address is not in FAR_EL2, which has the address that was to be translated.
         if esr & S1PTW != 0 {
             return Self { address: GuestAddr::new(page), access, request: MmioRequest::TableWalk };
@@ -199,7 +199,7 @@ impl Abort {
 #[cfg(test)]
 mod tests {
     use super::{Abort, Extension, FaultRegisters, GeneralRegister, Load, LoadWidth, MmioRequest, Store};
-    use crate::arch::syndrome::{Access, Class, FaultKind, Syndrome};
+    use crate::arch::syndrome::{Class, Direction, FaultKind, Syndrome};
     use crate::base::addr::GuestAddr;
     use crate::guest::device::size::Size;
     use crate::testing::unless_interpreted;
@@ -215,10 +215,10 @@ mod tests {
         let load = Load { register: GeneralRegister::new(1), size: Size::Word, extension: Extension::Zero };
         let read = abort(0x9381_0006);
         assert_eq!(read.request, MmioRequest::Load(load));
-        assert_eq!((read.address, read.access), (GuestAddr::new(0x0900_0018), Access::Read));
+        assert_eq!((read.address, read.access), (GuestAddr::new(0x0900_0018), Direction::Read));
         let write = abort(0x9381_0046);
         assert_eq!(write.request, MmioRequest::Store(Store { register: GeneralRegister::new(1), size: Size::Word }));
-        assert_eq!(write.access, Access::Write);
+        assert_eq!(write.access, Direction::Write);
         // strb wzr, [x0] and ldr x30, [x0], at level 3.
         assert_eq!(
             abort(0x931f_0047).request,
@@ -239,9 +239,12 @@ mod tests {
     fn what_the_syndrome_does_not_describe_is_named() {
         assert_eq!(abort(0x9200_0046).request, MmioRequest::NoSyndrome);
         assert_eq!(abort(0x9200_0146).request, MmioRequest::CacheMaintenance);
-        let permission = Class::DataAbort(FaultKind::Permission, Access::Write);
+        let permission = Class::DataAbort(FaultKind::Permission, Direction::Write);
         assert_eq!(abort(0x9381_004f).request, MmioRequest::Other(permission));
-        assert_eq!(abort(0x9200_0010).request, MmioRequest::Other(Class::DataAbort(FaultKind::External, Access::Read)));
+        assert_eq!(
+            abort(0x9200_0010).request,
+            MmioRequest::Other(Class::DataAbort(FaultKind::External, Direction::Read))
+        );
     }
 
     #[test]

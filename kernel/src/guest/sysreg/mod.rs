@@ -16,7 +16,7 @@ pub use crate::arch::id_register::IdRegister;
 pub use id_register::filtered;
 pub use policy::{Handling, handling};
 
-use crate::arch::syndrome::{Access, Syndrome};
+use crate::arch::syndrome::{Direction, Syndrome};
 use crate::guest::exit::mmio::GeneralRegister;
 use core::fmt;
 
@@ -68,7 +68,7 @@ pub struct Trap {
     /// Which system register.
     pub register: SystemRegister,
     /// MRS reads, MSR writes.
-    pub access: Access,
+    pub access: Direction,
     /// The general register that takes or gives the value.
     pub operand: GeneralRegister,
 }
@@ -80,7 +80,7 @@ impl Trap {
         let esr = esr.get();
         Self {
             register: SystemRegister(esr as u32 & NAME_MASK),
-            access: if esr & READ == 0 { Access::Write } else { Access::Read },
+            access: if esr & READ == 0 { Direction::Write } else { Direction::Read },
             operand: GeneralRegister::new(esr >> RT_SHIFT),
         }
     }
@@ -89,8 +89,8 @@ impl Trap {
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = match self.access {
-            Access::Read => "read",
-            Access::Write => "write",
+            Direction::Read => "read",
+            Direction::Write => "write",
         };
         write!(f, "{access} of {}, which it has not", self.register)
     }
@@ -99,18 +99,22 @@ impl fmt::Display for Trap {
 #[cfg(test)]
 mod tests {
     use super::{SystemRegister, Trap, names};
-    use crate::arch::syndrome::{Access, Syndrome};
+    use crate::arch::syndrome::{Direction, Syndrome};
     use crate::guest::exit::mmio::GeneralRegister;
 
     /// The syndrome of `msr icc_sgi1r_el1, x2`, put together by hand.
     #[test]
     fn a_trap_is_what_its_syndrome_says() {
         let trap = Trap::decode(Syndrome::new(0x623a_3056));
-        let expected = Trap { register: names::ICC_SGI1R_EL1, access: Access::Write, operand: GeneralRegister::new(2) };
+        let expected =
+            Trap { register: names::ICC_SGI1R_EL1, access: Direction::Write, operand: GeneralRegister::new(2) };
         assert_eq!(trap, expected);
         let trap = Trap::decode(Syndrome::new(0x6230_03e1));
-        let expected =
-            Trap { register: SystemRegister::new(3, 0, 0, 0, 0), access: Access::Read, operand: GeneralRegister::ZERO };
+        let expected = Trap {
+            register: SystemRegister::new(3, 0, 0, 0, 0),
+            access: Direction::Read,
+            operand: GeneralRegister::ZERO,
+        };
         assert_eq!(trap, expected);
     }
 

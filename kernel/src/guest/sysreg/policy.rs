@@ -6,7 +6,7 @@
 
 use super::{SystemRegister, id_register, names};
 use crate::arch::id_register::IdRegister;
-use crate::arch::syndrome::Access;
+use crate::arch::syndrome::Direction;
 use crate::arch::virtual_interface::CommonRegister;
 use crate::guest::device::vgic::SgiRegister;
 use names::Family;
@@ -37,27 +37,27 @@ impl Handling {
 const OS_LOCK_OPEN: u64 = 1 << 3;
 
 /// What to do about `access` to `register`.
-pub const fn handling(register: SystemRegister, access: Access) -> Handling {
+pub const fn handling(register: SystemRegister, access: Direction) -> Handling {
     match (register, access) {
         // Write-only.
-        (names::ICC_SGI1R_EL1, Access::Write) => Handling::Sgi(SgiRegister::Sgi1),
-        (names::ICC_SGI0R_EL1, Access::Write) => Handling::Sgi(SgiRegister::Sgi0),
-        (names::ICC_ASGI1R_EL1, Access::Write) => Handling::Sgi(SgiRegister::AliasedSgi1),
-        (names::ICC_DIR_EL1, Access::Write) => Handling::Deactivate,
+        (names::ICC_SGI1R_EL1, Direction::Write) => Handling::Sgi(SgiRegister::Sgi1),
+        (names::ICC_SGI0R_EL1, Direction::Write) => Handling::Sgi(SgiRegister::Sgi0),
+        (names::ICC_ASGI1R_EL1, Direction::Write) => Handling::Sgi(SgiRegister::AliasedSgi1),
+        (names::ICC_DIR_EL1, Direction::Write) => Handling::Deactivate,
         (names::ICC_CTLR_EL1, _) => Handling::Interface(CommonRegister::Control),
         (names::ICC_PMR_EL1, _) => Handling::Interface(CommonRegister::PriorityMask),
         // Read-only.
-        (names::ICC_RPR_EL1, Access::Read) => Handling::Interface(CommonRegister::RunningPriority),
-        (register, Access::Read) if id_register::in_group(register) => match IdRegister::of(register) {
+        (names::ICC_RPR_EL1, Direction::Read) => Handling::Interface(CommonRegister::RunningPriority),
+        (register, Direction::Read) if id_register::in_group(register) => match IdRegister::of(register) {
             Some(id) => Handling::Id(id),
             None => Handling::ZERO,
         },
         // Trapped together with SMIDR_EL1. They go with MIDR_EL1, which is the machine's.
-        (names::REVIDR_EL1, Access::Read) => Handling::Id(IdRegister::Revision),
-        (names::AIDR_EL1, Access::Read) => Handling::Id(IdRegister::Auxiliary),
+        (names::REVIDR_EL1, Direction::Read) => Handling::Id(IdRegister::Revision),
+        (names::AIDR_EL1, Direction::Read) => Handling::Id(IdRegister::Auxiliary),
         // Implementation defined control may be none.
         (names::ACTLR_EL1, _) => Handling::ZERO,
-        (names::OSLSR_EL1, Access::Read) => Handling::Value(OS_LOCK_OPEN),
+        (names::OSLSR_EL1, Direction::Read) => Handling::Value(OS_LOCK_OPEN),
         _ if is_debug(register) => Handling::ZERO,
         _ => Handling::Undefined,
     }
@@ -95,13 +95,13 @@ const fn is_debug(register: SystemRegister) -> bool {
 mod tests {
     use super::{Handling, handling};
     use crate::arch::id_register::IdRegister;
-    use crate::arch::syndrome::Access;
+    use crate::arch::syndrome::Direction;
     use crate::arch::virtual_interface::CommonRegister;
     use crate::guest::device::vgic::SgiRegister;
     use crate::guest::sysreg::{SystemRegister, names};
 
     fn both(register: SystemRegister) -> [Handling; 2] {
-        [Access::Read, Access::Write].map(|access| handling(register, access))
+        [Direction::Read, Direction::Write].map(|access| handling(register, access))
     }
 
     #[test]

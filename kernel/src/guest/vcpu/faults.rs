@@ -5,7 +5,7 @@
 
 use crate::arch::aarch64::{cpu, el1};
 use crate::arch::id_register::IdRegister;
-use crate::arch::syndrome::{Access, Class, Syndrome};
+use crate::arch::syndrome::{Class, Direction, Syndrome};
 use crate::devtree::Unmapped;
 use crate::guest::device::{uart, vgic};
 use crate::guest::exit::inject::{Before, Cause, ExceptionEntry};
@@ -48,8 +48,8 @@ struct Wanted<'a>(&'a Abort);
 impl fmt::Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = match self.0.access {
-            Access::Read => "read",
-            Access::Write => "write",
+            Direction::Read => "read",
+            Direction::Write => "write",
         };
         match self.0.request {
             MmioRequest::Load(Load { size, .. }) | MmioRequest::Store(Store { size, .. }) => {

@@ -7,7 +7,7 @@
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
 use crate::arch::aarch64::{cpu, gic};
-use crate::arch::syndrome::{Access, Syndrome};
+use crate::arch::syndrome::{Direction, Syndrome};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::cpu::block::block;
 use crate::cpu::firmware;
@@ -252,7 +252,7 @@ impl<'d> Vcpu<'d> {
             Handling::Id(id) => filtered(id, cpu::id_register(id), self.domain.stage2().config().ipa_bits()),
             Handling::Undefined => return self.undefined(frame, &trap),
         };
-        if trap.access == Access::Read
+        if trap.access == Direction::Read
             && let Some(register) = trap.operand.index()
         {
             frame.x[register] = read;

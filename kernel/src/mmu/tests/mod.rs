@@ -3,7 +3,7 @@
 mod other_library;
 
 use super::descriptor::Level;
-use super::model::Machine;
+use super::model::ModelMachine;
 use super::{Leaf, PageTable, PageTableError, worst_case_tables};
 use crate::base::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::{Access, Attributes, MemoryType};
@@ -12,7 +12,7 @@ use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use std::vec;
 use std::vec::Vec;
 
-type Tables = PageTable<Machine, Machine>;
+type Tables = PageTable<ModelMachine, ModelMachine>;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -27,8 +27,8 @@ fn pa(raw: u64) -> PhysAddr {
     PhysAddr::new(raw)
 }
 
-fn tables(available: usize) -> (Tables, Machine) {
-    let machine = Machine::new(available);
+fn tables(available: usize) -> (Tables, ModelMachine) {
+    let machine = ModelMachine::new(available);
     let tables = PageTable::new(machine.clone(), machine.clone()).unwrap();
     machine.set_root(tables.root());
     (tables, machine)
@@ -283,7 +283,7 @@ impl Oracle {
     }
 }
 
-fn run(op: &Op, tables: &mut Tables, machine: &Machine, oracle: &mut Oracle) {
+fn run(op: &Op, tables: &mut Tables, machine: &ModelMachine, oracle: &mut Oracle) {
     machine.set_available(op.available);
     match op.kind {
         Kind::Map(shift) => {

@@ -2,7 +2,7 @@
 
 use crate::arch::aarch64::gic;
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
-use crate::arch::syndrome::Access;
+use crate::arch::syndrome::Direction;
 use crate::arch::virtual_interface::{CommonRegister, Features, InterfaceControl, Running};
 use crate::base::id::PhysIntid;
 use aarch64_cpu::asm::barrier;
@@ -91,10 +91,10 @@ impl CpuInterface {
     /// Does a trapped access of the guest to one of its registers, which TC brings here. What a load reads; 0 for a store.
     #[cold]
     #[inline(never)]
-    pub fn access(&mut self, register: CommonRegister, access: Access, value: u64) -> u64 {
+    pub fn access(&mut self, register: CommonRegister, access: Direction, value: u64) -> u64 {
         match access {
-            Access::Read => register.read(self.features, &self.running()),
-            Access::Write => {
+            Direction::Read => register.read(self.features, &self.running()),
+            Direction::Write => {
                 ICH_VMCR_EL2.set(register.write(self.features, self.control(), value).raw());
                 0
             }

@@ -5,7 +5,7 @@
 
 use super::bank::{Waiting, ones};
 use super::{Kick, Vgic};
-use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
+use crate::arch::list_register::{InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd};
 use crate::base::id::{PhysIntid, VcpuId};
 
 impl Vgic {
@@ -46,9 +46,10 @@ impl Vgic {
         }
         let slot = bank.slot(n);
         let listed = lists.read(slot);
-        let again = listed.state() == State::Invalid && listed.end() == End::Physical(PhysIntid::new(physical.get()));
+        let again = listed.state() == InterruptState::Invalid
+            && listed.end() == OnEnd::Physical(PhysIntid::new(physical.get()));
         if again {
-            lists.write(slot, listed.with_state(State::Pending));
+            lists.write(slot, listed.with_state(InterruptState::Pending));
         }
         again
     }

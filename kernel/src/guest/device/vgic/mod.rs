@@ -34,7 +34,9 @@ mod sgi;
 #[cfg(any(test, fuzzing))]
 mod tests;
 
-pub use crate::arch::list_register::{End, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, State};
+pub use crate::arch::list_register::{
+    InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd,
+};
 pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 pub use crate::guest::device::size::Size;

@@ -2,7 +2,7 @@
 
 use super::bank::ones;
 use super::{Affinity, Vgic};
-use crate::arch::list_register::{ListRegisters, State};
+use crate::arch::list_register::{InterruptState, ListRegisters};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use core::fmt;
@@ -13,7 +13,7 @@ pub struct InterruptSnapshot {
     /// The INTID.
     pub id: Intid,
     /// Whether it waits to be taken, was taken, or both.
-    pub state: State,
+    pub state: InterruptState,
     /// Whether the guest enabled it.
     pub enabled: bool,
     /// Its priority: lower goes first.
@@ -29,10 +29,10 @@ pub struct InterruptSnapshot {
 impl fmt::Display for InterruptSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Invalid => "idle",
-            State::Pending => "pending",
-            State::Active => "active",
-            State::ActiveAndPending => "active and pending",
+            InterruptState::Invalid => "idle",
+            InterruptState::Pending => "pending",
+            InterruptState::Active => "active",
+            InterruptState::ActiveAndPending => "active and pending",
         };
         let enabled = if self.enabled { "enabled" } else { "disabled" };
         let group = self.group as u8;
@@ -55,7 +55,7 @@ impl Vgic {
         let (pending, active, _) = self.sample(cpu, index, lists);
         Some(InterruptSnapshot {
             id,
-            state: State::of(pending & bit, active & bit),
+            state: InterruptState::of(pending & bit, active & bit),
             enabled: bank.enabled & bit != 0,
             priority: bank.priority[n as usize],
             group: Group::of(bank.group, bit),

@@ -1,6 +1,6 @@
 use super::{Fate, Row, TrapBit, number, row, rows};
 use crate::arch::controls::{Control, Feature, IdRegisters};
-use crate::arch::syndrome::Access;
+use crate::arch::syndrome::Direction;
 use crate::guest::sysreg::{Handling, SystemRegister, handling, names};
 use crate::testing::unless_interpreted;
 use std::vec::Vec;
@@ -70,7 +70,7 @@ fn a_cpu_with_everything_has_every_feature() {
 /// What EL2 emulates has a row that says how it comes to be asked.
 #[test]
 fn what_is_emulated_is_trapped_or_taken_along_by_a_trap() {
-    for register in every().filter(|register| handling(*register, Access::Read) != Handling::Undefined) {
+    for register in every().filter(|register| handling(*register, Direction::Read) != Handling::Undefined) {
         let row = row(register).unwrap_or_else(|| panic!("{register} has no row"));
         // TID1 takes the first two along, TC the others, and MDSCR_EL1 is reset beside.
         let others = [names::REVIDR_EL1, names::AIDR_EL1, names::ICC_CTLR_EL1, names::ICC_PMR_EL1, names::ICC_RPR_EL1];

@@ -1,7 +1,7 @@
 //! What a list register is given of an interrupt, and what comes back.
 
 use super::InterruptBank;
-use crate::arch::list_register::{End, ListRegister, State};
+use crate::arch::list_register::{InterruptState, ListRegister, OnEnd};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, VcpuId};
 
@@ -63,17 +63,17 @@ impl InterruptBank {
         let unchanged = (priority, group) == (self.priority[at], Group::of(self.group, bit));
         let here = self.target[at] == Some(cpu as u8) && (active == 0 || unchanged && waiting == Waiting::Nobody);
         let pending = if here { self.pending() & deliverable & bit } else { 0 };
-        let state = State::of(pending, active);
+        let state = InterruptState::of(pending, active);
         // While its line is high, or its latch has to wait, the end of one is the beginning of the next. An
         // interrupt with a physical one must not be active and pending (IHI 0069, 12.4 "ICH_LR_EL2"), and then software
         // ends the physical one.
         let later = self.pending() & deliverable & active & !pending;
         let again = (self.line & !self.edge & bit) | later != 0;
         let end = match self.is_linked(n) {
-            true if again || state == State::ActiveAndPending => End::Maintenance,
-            true => End::Physical(self.physical[at]),
-            false if again => End::Maintenance,
-            false => End::Silent,
+            true if again || state == InterruptState::ActiveAndPending => OnEnd::Maintenance,
+            true => OnEnd::Physical(self.physical[at]),
+            false if again => OnEnd::Maintenance,
+            false => OnEnd::Silent,
         };
         self.lent_latch |= self.latched & pending;
         self.latched &= !pending;
@@ -97,7 +97,7 @@ impl InterruptBank {
                 self.acknowledged_group & !bit | if listed.group() == Group::One { bit } else { 0 };
             self.acknowledged_priority[n as usize] = listed.priority();
         }
-        if listed.state() == State::Invalid && matches!(listed.end(), End::Physical(_)) {
+        if listed.state() == InterruptState::Invalid && matches!(listed.end(), OnEnd::Physical(_)) {
             // The hardware deactivated the physical interrupt, of which there may be another since.
             self.linked &= !bit | self.relinked;
         }

@@ -2,7 +2,7 @@
 
 use super::fake::EoiMode;
 use super::{One, bit, guest};
-use crate::arch::list_register::{Maintenance, State};
+use crate::arch::list_register::{InterruptState, Maintenance};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, VcpuId};
 
@@ -60,14 +60,14 @@ fn what_pends_again_comes_with_the_new_priority_and_group() {
     guest.set("ISPENDR", 34);
     guest.lists.acknowledge();
     guest.set("ISPENDR", 34);
-    assert_eq!(guest.listed(34), State::ActiveAndPending);
+    assert_eq!(guest.listed(34), InterruptState::ActiveAndPending);
     guest.write("IPRIORITYR", 34, 0xc0);
     guest.write("IGROUPR", 34, !bit(34) & 0xffff_ffff);
-    assert_eq!(guest.listed(34), State::Active, "a list register has one priority");
+    assert_eq!(guest.listed(34), InterruptState::Active, "a list register has one priority");
     assert!(guest.has("ISPENDR", 34) && guest.has("ISACTIVER", 34));
     end(&mut guest);
     let list = guest.lists.find(34).unwrap();
-    assert_eq!((list.state(), list.priority(), list.group()), (State::Pending, 0xc0, Group::Zero));
+    assert_eq!((list.state(), list.priority(), list.group()), (InterruptState::Pending, 0xc0, Group::Zero));
     // It waits behind what is of a higher priority now.
     guest.set("ISPENDR", 35);
     assert_eq!(guest.lists.acknowledge(), Some(35));
@@ -125,7 +125,7 @@ fn nested_under(mut guest: One) -> One {
     guest.set("ISPENDR", 39);
     assert_eq!(guest.lists.acknowledge(), Some(39));
     guest.set("ISPENDR", 38);
-    assert_eq!((guest.listed(39), guest.listed(35)), (State::Active, State::Invalid));
+    assert_eq!((guest.listed(39), guest.listed(35)), (InterruptState::Active, InterruptState::Invalid));
     guest.set("ICPENDR", 38);
     // Its end is seen by the hardware, and nothing is listed anew.
     guest.lists.end();
@@ -204,7 +204,7 @@ fn a_group_that_is_let_through_again_is_listed_at_once() {
     }
     assert_eq!(
         (guest.listed(34), guest.listed(35), guest.listed(36)),
-        (State::Invalid, State::Pending, State::Pending)
+        (InterruptState::Invalid, InterruptState::Pending, InterruptState::Pending)
     );
     guest.lists.groups = [true, true];
     assert!(guest.lists.maintenance(), "it has to be told");

@@ -2,7 +2,7 @@
 //!
 //! It panics at a list register that the architecture forbids.
 
-use crate::arch::list_register::{End, ListRegister, ListRegisters, Maintenance, State};
+use crate::arch::list_register::{InterruptState, ListRegister, ListRegisters, Maintenance, OnEnd};
 use crate::arch::virtual_interface::{Group, InterfaceControl, Running};
 use crate::base::id::{Intid, PhysIntid};
 use std::vec;
@@ -49,7 +49,7 @@ impl Fake {
 
     /// What is listed and has not ended.
     pub(super) fn listed(&self) -> impl Iterator<Item = ListRegister> {
-        self.lists.iter().copied().filter(|list| list.state() != State::Invalid)
+        self.lists.iter().copied().filter(|list| list.state() != InterruptState::Invalid)
     }
 
     /// The list register of interrupt `id`.
@@ -59,7 +59,8 @@ impl Fake {
 
     /// The pending interrupt with the highest priority.
     pub(super) fn best(&self) -> Option<ListRegister> {
-        let pending = self.listed().filter(|list| list.state() == State::Pending && self.groups[list.group() as usize]);
+        let pending =
+            self.listed().filter(|list| list.state() == InterruptState::Pending && self.groups[list.group() as usize]);
         pending.min_by_key(|list| (list.priority(), list.id()))
     }
 
@@ -72,7 +73,7 @@ impl Fake {
     pub(super) fn acknowledge(&mut self) -> Option<u32> {
         let best = self.best().filter(|list| list.priority() < self.running_priority())?;
         let list = self.lists.iter_mut().find(|list| **list == best).unwrap();
-        *list = list.with_state(State::Active);
+        *list = list.with_state(InterruptState::Active);
         self.running.push((best.id().get(), best.priority(), best.group()));
         Some(best.id().get())
     }
@@ -97,21 +98,22 @@ impl Fake {
             self.unlisted += 1;
             return;
         };
-        *list = list.with_state(if list.state().is_pending() { State::Pending } else { State::Invalid });
-        if let End::Physical(physical) = list.end() {
+        *list =
+            list.with_state(if list.state().is_pending() { InterruptState::Pending } else { InterruptState::Invalid });
+        if let OnEnd::Physical(physical) = list.end() {
             self.deactivated.push(physical.get());
         }
     }
 
     /// The list registers whose end is told, as a bitmap: ICH_EISR_EL2.
     pub(super) fn ended(&self) -> u32 {
-        let told = |list: &ListRegister| list.state() == State::Invalid && list.end() == End::Maintenance;
+        let told = |list: &ListRegister| list.state() == InterruptState::Invalid && list.end() == OnEnd::Maintenance;
         (0..).zip(&self.lists).filter(|(_, list)| told(list)).fold(0, |bits, (n, _)| bits | 1 << n)
     }
 
     /// Whether the maintenance interrupt is asserted.
     pub(super) fn maintenance(&self) -> bool {
-        let no_pending = self.lists.iter().all(|list| list.state() != State::Pending);
+        let no_pending = self.lists.iter().all(|list| list.state() != InterruptState::Pending);
         self.ended() != 0
             || self.wanted.contains(Maintenance::NO_PENDING) && no_pending
             || self.wanted.contains(Maintenance::UNLISTED) && self.unlisted != 0
@@ -134,13 +136,13 @@ impl ListRegisters for Fake {
 
     fn write(&mut self, index: usize, value: ListRegister) {
         self.accesses.set(self.accesses.get() + 1);
-        let forbidden = matches!(value.end(), End::Physical(_)) && value.state() == State::ActiveAndPending;
+        let forbidden = matches!(value.end(), OnEnd::Physical(_)) && value.state() == InterruptState::ActiveAndPending;
         assert!(!forbidden, "interrupt {} has a physical one, and is active and pending", value.id());
         self.lists[index] = value;
     }
 
     fn empty(&self) -> u32 {
-        let silent = |list: &ListRegister| list.state() == State::Invalid && list.end() != End::Maintenance;
+        let silent = |list: &ListRegister| list.state() == InterruptState::Invalid && list.end() != OnEnd::Maintenance;
         (0..).zip(&self.lists).filter(|(_, list)| silent(list)).fold(0, |bits, (n, _)| bits | 1 << n)
     }
 

@@ -22,7 +22,7 @@ mod steps;
 mod two_cpus;
 
 use super::{Frame, GicAccess, GicAnswer, GicRejected, Kick, Vgic, VgicShape};
-use crate::arch::list_register::{ListRegister, State};
+use crate::arch::list_register::{InterruptState, ListRegister};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::guest::device::size::Size;
 use fake::{EoiMode, Fake};
@@ -146,7 +146,7 @@ impl One {
     }
 
     /// The state in which `id` is listed.
-    fn listed(&self, id: u32) -> State {
-        self.lists.find(id).map_or(State::Invalid, ListRegister::state)
+    fn listed(&self, id: u32) -> InterruptState {
+        self.lists.find(id).map_or(InterruptState::Invalid, ListRegister::state)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fake::EoiMode;
 use super::guest;
-use crate::arch::list_register::{Maintenance, State};
+use crate::arch::list_register::{InterruptState, Maintenance};
 use crate::base::id::{Intid, VcpuId};
 
 const IDS: [u32; 6] = [34, 35, 36, 37, 38, 39];
@@ -13,10 +13,10 @@ fn the_highest_priorities_are_listed_and_ties_go_to_the_lowest_number() {
     for id in IDS.into_iter().rev() {
         guest.set("ISPENDR", id);
     }
-    assert_eq!((guest.listed(34), guest.listed(35)), (State::Pending, State::Pending));
+    assert_eq!((guest.listed(34), guest.listed(35)), (InterruptState::Pending, InterruptState::Pending));
     guest.write("IPRIORITYR", 39, 0x10);
-    assert_eq!((guest.listed(39), guest.listed(34)), (State::Pending, State::Pending));
-    assert_eq!(guest.listed(35), State::Invalid);
+    assert_eq!((guest.listed(39), guest.listed(34)), (InterruptState::Pending, InterruptState::Pending));
+    assert_eq!(guest.listed(35), InterruptState::Invalid);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_newcomer_does_not_overtake_what_waits() {
     // There is room now, but 36 has waited for it.
     guest.write("IPRIORITYR", 37, 0xf0);
     guest.forward(37, 100);
-    assert_eq!((guest.listed(36), guest.listed(37)), (State::Pending, State::Invalid));
+    assert_eq!((guest.listed(36), guest.listed(37)), (InterruptState::Pending, InterruptState::Invalid));
 }
 
 #[test]
@@ -130,12 +130,15 @@ fn an_interrupt_that_is_to_be_taken_again_does_not_overtake_what_waits() {
     guest.set("ISPENDR", 39);
     assert_eq!(guest.lists.acknowledge(), Some(39));
     guest.set("ISPENDR", 39);
-    assert_eq!(guest.listed(39), State::ActiveAndPending);
+    assert_eq!(guest.listed(39), InterruptState::ActiveAndPending);
     for id in [36, 35] {
         guest.write("IPRIORITYR", id, 0x10);
         guest.set("ISPENDR", id);
     }
-    assert_eq!((guest.listed(39), guest.listed(35), guest.listed(36)), (State::Active, State::Pending, State::Invalid));
+    assert_eq!(
+        (guest.listed(39), guest.listed(35), guest.listed(36)),
+        (InterruptState::Active, InterruptState::Pending, InterruptState::Invalid)
+    );
     assert!(guest.has("ISPENDR", 39));
     guest.lists.end();
     assert!(guest.lists.maintenance());

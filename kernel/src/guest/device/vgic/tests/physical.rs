@@ -1,7 +1,7 @@
 //! Interrupts with a physical one: each is deactivated once, by whoever ends it.
 
 use super::{bit, guest};
-use crate::arch::list_register::{End, State};
+use crate::arch::list_register::{InterruptState, OnEnd};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 
 /// The PPI of the virtual timer, and the one it is for the guest.
@@ -15,7 +15,7 @@ fn the_hardware_deactivates_what_the_guest_ends() {
         let before = guest.lists.accesses.get();
         guest.forward(TIMER, PHYSICAL);
         assert!(guest.lists.accesses.get() - before <= 2, "a list register is read, and written");
-        assert_eq!(guest.lists.find(TIMER).unwrap().end(), End::Physical(PhysIntid::new(PHYSICAL)));
+        assert_eq!(guest.lists.find(TIMER).unwrap().end(), OnEnd::Physical(PhysIntid::new(PHYSICAL)));
         assert_eq!(guest.lists.acknowledge(), Some(TIMER));
         guest.lists.end();
         assert_eq!(guest.lists.deactivated.len(), round + 1);
@@ -29,11 +29,11 @@ fn the_hardware_deactivates_what_the_guest_ends() {
 fn a_forwarded_interrupt_that_is_disabled_waits_and_stays_active_physically() {
     let mut guest = guest(4, &[]);
     guest.forward(TIMER, PHYSICAL);
-    assert_eq!(guest.listed(TIMER), State::Invalid);
+    assert_eq!(guest.listed(TIMER), InterruptState::Invalid);
     assert!(guest.has("ISPENDR", TIMER));
     guest.set("ISENABLER", TIMER);
     guest.set("ICENABLER", TIMER);
-    assert_eq!(guest.listed(TIMER), State::Invalid);
+    assert_eq!(guest.listed(TIMER), InterruptState::Invalid);
     assert!(guest.lists.deactivated.is_empty());
     guest.set("ISENABLER", TIMER);
     guest.lists.acknowledge();
@@ -46,7 +46,7 @@ fn a_forwarded_interrupt_that_the_guest_clears_is_deactivated() {
     let mut guest = guest(4, &[TIMER]);
     guest.forward(TIMER, PHYSICAL);
     guest.set("ICPENDR", TIMER);
-    assert_eq!(guest.listed(TIMER), State::Invalid);
+    assert_eq!(guest.listed(TIMER), InterruptState::Invalid);
     assert_eq!(guest.lists.deactivated, [PHYSICAL]);
 }
 
@@ -56,7 +56,7 @@ fn a_forwarded_interrupt_that_the_guest_makes_inactive_is_deactivated() {
     guest.forward(TIMER, PHYSICAL);
     guest.lists.acknowledge();
     guest.set("ICACTIVER", TIMER);
-    assert_eq!(guest.listed(TIMER), State::Invalid);
+    assert_eq!(guest.listed(TIMER), InterruptState::Invalid);
     assert_eq!(guest.lists.deactivated, [PHYSICAL]);
 }
 
@@ -77,7 +77,7 @@ fn what_is_withdrawn_after_it_was_taken_ends_as_usual() {
     guest.forward(TIMER, PHYSICAL);
     guest.lists.acknowledge();
     assert!(guest.vgic.withdraw(VcpuId::new(0), Intid::new(TIMER), &mut guest.lists).is_empty());
-    assert_eq!(guest.listed(TIMER), State::Active);
+    assert_eq!(guest.listed(TIMER), InterruptState::Active);
     assert!(guest.lists.deactivated.is_empty());
     guest.lists.end();
     assert_eq!(guest.lists.deactivated, [PHYSICAL]);
@@ -90,7 +90,7 @@ fn pending_again_while_active_is_deactivated_by_software_at_the_last_end() {
     guest.lists.acknowledge();
     guest.set("ISPENDR", TIMER);
     let list = guest.lists.find(TIMER).unwrap();
-    assert_eq!((list.state(), list.end()), (State::ActiveAndPending, End::Maintenance));
+    assert_eq!((list.state(), list.end()), (InterruptState::ActiveAndPending, OnEnd::Maintenance));
     guest.lists.end();
     assert_eq!(guest.lists.acknowledge(), Some(TIMER));
     guest.lists.end();

@@ -3,7 +3,7 @@
 use super::super::{Frame, GicAccess, LineLevel, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::{One, bit, guest};
-use crate::arch::list_register::{End, Maintenance, State};
+use crate::arch::list_register::{InterruptState, Maintenance, OnEnd};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, VcpuId};
 use crate::base::interrupt::MAX_SPIS;
@@ -17,9 +17,9 @@ const OTHER: u32 = 70;
 fn an_interrupt_is_delivered_when_it_is_pending_and_enabled() {
     let mut guest = guest(4, &[]);
     guest.set("ISPENDR", SPI);
-    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert_eq!(guest.listed(SPI), InterruptState::Invalid);
     guest.set("ISENABLER", SPI);
-    assert_eq!(guest.listed(SPI), State::Pending);
+    assert_eq!(guest.listed(SPI), InterruptState::Pending);
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
     assert!(!guest.has("ISPENDR", SPI) && guest.has("ISACTIVER", SPI));
     guest.lists.end();
@@ -32,10 +32,10 @@ fn a_pending_interrupt_that_is_disabled_waits() {
     let mut guest = guest(4, &[SPI]);
     guest.set("ISPENDR", SPI);
     guest.set("ICENABLER", SPI);
-    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert_eq!(guest.listed(SPI), InterruptState::Invalid);
     assert!(guest.has("ISPENDR", SPI));
     guest.set("ISENABLER", SPI);
-    assert_eq!(guest.listed(SPI), State::Pending);
+    assert_eq!(guest.listed(SPI), InterruptState::Pending);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn an_active_interrupt_that_is_disabled_stays_active() {
     guest.set("ISPENDR", SPI);
     guest.lists.acknowledge();
     guest.set("ICENABLER", SPI);
-    assert_eq!(guest.listed(SPI), State::Active);
+    assert_eq!(guest.listed(SPI), InterruptState::Active);
     assert!(guest.has("ICACTIVER", SPI));
 }
 
@@ -56,9 +56,9 @@ fn a_group_that_is_disabled_is_not_delivered() {
     guest.write("IGROUPR", OTHER, !bit(OTHER) & 0xffff_ffff);
     assert_eq!(guest.lists.find(OTHER).unwrap().group(), Group::Zero);
     guest.write("CTLR", 0, 1);
-    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (State::Invalid, State::Pending));
+    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (InterruptState::Invalid, InterruptState::Pending));
     guest.write("CTLR", 0, 2);
-    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (State::Pending, State::Invalid));
+    assert_eq!((guest.listed(SPI), guest.listed(OTHER)), (InterruptState::Pending, InterruptState::Invalid));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_pending_interrupt_can_be_cleared() {
     let mut guest = guest(4, &[SPI]);
     guest.set("ISPENDR", SPI);
     guest.set("ICPENDR", SPI);
-    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert_eq!(guest.listed(SPI), InterruptState::Invalid);
     assert!(!guest.has("ISPENDR", SPI));
 }
 
@@ -75,7 +75,7 @@ fn a_high_line_cannot_be_cleared() {
     let mut guest = guest(4, &[SPI]);
     guest.line(SPI, LineLevel::High);
     guest.set("ICPENDR", SPI);
-    assert_eq!(guest.listed(SPI), State::Pending);
+    assert_eq!(guest.listed(SPI), InterruptState::Pending);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_line_that_drops_takes_its_interrupt_back() {
     let mut guest = guest(4, &[SPI]);
     guest.line(SPI, LineLevel::High);
     guest.line(SPI, LineLevel::Low);
-    assert_eq!(guest.listed(SPI), State::Invalid);
+    assert_eq!(guest.listed(SPI), InterruptState::Invalid);
     assert!(!guest.has("ISPENDR", SPI));
 }
 
@@ -93,7 +93,7 @@ fn a_level_interrupt_that_software_made_pending_survives_its_line() {
     guest.line(SPI, LineLevel::High);
     guest.set("ISPENDR", SPI);
     guest.line(SPI, LineLevel::Low);
-    assert_eq!(guest.listed(SPI), State::Pending);
+    assert_eq!(guest.listed(SPI), InterruptState::Pending);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_line_that_drops_in_the_handler_needs_no_maintenance() {
     guest.line(SPI, LineLevel::High);
     guest.lists.acknowledge();
     guest.line(SPI, LineLevel::Low);
-    assert_eq!(guest.lists.find(SPI).unwrap().end(), End::Silent);
+    assert_eq!(guest.lists.find(SPI).unwrap().end(), OnEnd::Silent);
     guest.lists.end();
     assert!(!guest.lists.maintenance());
     assert_eq!(guest.lists.acknowledge(), None);
@@ -129,7 +129,7 @@ fn an_edge_while_active_is_delivered_afterwards() {
     guest.lists.acknowledge();
     guest.line(SPI, LineLevel::Low);
     guest.line(SPI, LineLevel::High);
-    assert_eq!(guest.listed(SPI), State::ActiveAndPending);
+    assert_eq!(guest.listed(SPI), InterruptState::ActiveAndPending);
     guest.lists.end();
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
     guest.lists.end();
@@ -151,7 +151,7 @@ fn software_can_make_an_interrupt_active_and_end_it() {
     let mut guest = guest(4, &[SPI]);
     guest.set("ISACTIVER", SPI);
     guest.set("ISPENDR", SPI);
-    assert_eq!(guest.listed(SPI), State::ActiveAndPending);
+    assert_eq!(guest.listed(SPI), InterruptState::ActiveAndPending);
     assert_eq!(guest.lists.acknowledge(), None);
     guest.set("ICACTIVER", SPI);
     assert_eq!(guest.lists.acknowledge(), Some(SPI));
@@ -184,12 +184,12 @@ fn an_sgi_to_itself_is_delivered_once() {
 #[test]
 fn an_sgi_register_sends_to_its_group_only() {
     for (register, group, sent) in [
-        (SgiRegister::Sgi1, u64::from(u32::MAX), State::Pending),
-        (SgiRegister::Sgi0, u64::from(u32::MAX), State::Invalid),
-        (SgiRegister::AliasedSgi1, u64::from(u32::MAX), State::Invalid),
-        (SgiRegister::Sgi1, 0, State::Invalid),
-        (SgiRegister::Sgi0, 0, State::Pending),
-        (SgiRegister::AliasedSgi1, 0, State::Pending),
+        (SgiRegister::Sgi1, u64::from(u32::MAX), InterruptState::Pending),
+        (SgiRegister::Sgi0, u64::from(u32::MAX), InterruptState::Invalid),
+        (SgiRegister::AliasedSgi1, u64::from(u32::MAX), InterruptState::Invalid),
+        (SgiRegister::Sgi1, 0, InterruptState::Invalid),
+        (SgiRegister::Sgi0, 0, InterruptState::Pending),
+        (SgiRegister::AliasedSgi1, 0, InterruptState::Pending),
     ] {
         let mut guest = guest(4, &[5]);
         guest.write("IGROUPR", 5, group);
@@ -206,7 +206,7 @@ fn an_sgi_to_nobody_is_sent_to_nobody() {
     for value in [0, 1 << 16 | 1, 0xff << 16 | 1, 1 << 32 | 1, 1 << 48 | 1, 1 << 44 | 1, 1 << 40 | 1, 0xfffe] {
         assert!(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists).is_empty());
     }
-    assert_eq!(guest.listed(5), State::Invalid);
+    assert_eq!(guest.listed(5), InterruptState::Invalid);
     assert_eq!(guest.lists.accesses.get(), before);
 }
 
