@@ -5,7 +5,7 @@
 //! ([`controls`], [`el1_reset`]), and the traits that a model of the hardware stands behind. `aarch64` exists in the image
 //! only. [`Tlb`], [`Mpu`], [`zero`] and the maintenance of caches are for code that is built for both.
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 pub mod aarch64;
 pub mod conduit;
 pub mod controls;

@@ -10,7 +10,8 @@ use crate::cpu::power;
 use crate::trap::{backtrace, fatal};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
-use core::arch::asm;
+use arm_sysregs::el1::accessors::read_isr_el1;
+use arm_sysregs::el1::registers::IsrEl1;
 use core::fmt::Write;
 use lacuna_boot::ExceptionFrame;
 
@@ -37,11 +38,7 @@ pub fn unmask_serror() {
 
 /// Whether a physical SError is pending: ISR_EL1.A.
 fn serror_is_pending() -> bool {
-    const A: u64 = 1 << 8;
-    let pending: u64;
-    // SAFETY: reads a register that says what is pending, and changes nothing.
-    unsafe { asm!("mrs {}, isr_el1", out(reg) pending, options(nomem, nostack, preserves_flags)) };
-    pending & A != 0
+    read_isr_el1().contains(IsrEl1::A)
 }
 
 /// Runs `code` with SErrors unmasked, and masks them again if they were. `None` if one is pending already, which would be

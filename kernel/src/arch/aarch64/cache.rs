@@ -1,13 +1,13 @@
 //! Caches: clearing memory a block at a time, code that was just written, and memory that is read past the caches.
 
+use crate::arch::aarch64::own;
+use arm_sysregs::el0::accessors::read_ctr_el0;
 use core::arch::asm;
 use core::ptr::NonNull;
 
 /// Bytes that DC ZVA clears at once, or `None` where it is prohibited (DCZID_EL0, DDI 0487, D24.2.36).
 fn zero_block_bytes() -> Option<usize> {
-    let dczid: u64;
-    // SAFETY: reads an identification register.
-    unsafe { asm!("mrs {}, dczid_el0", out(reg) dczid, options(nomem, nostack, preserves_flags)) };
+    let dczid = own::read_dczid_el0();
     let prohibited = dczid & (1 << 4) != 0;
     // BS: log2 of the block size in words.
     (!prohibited).then_some(4 << (dczid & 0xf))
@@ -67,10 +67,7 @@ unsafe fn zero_blocks(start: *mut u8, bytes: usize, block: usize) {
 
 /// CTR_EL0.DminLine: log2 of the words in the smallest data cache line (DDI 0487, D24.2.34).
 fn line_size_field() -> u64 {
-    let ctr: u64;
-    // SAFETY: reads an identification register.
-    unsafe { asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };
-    ctr >> 16 & 0xf
+    read_ctr_el0().bits() >> 16 & 0xf
 }
 
 /// Makes `bytes` of code, written through `start`, what is fetched from any mapping of it (DDI 0487, B2.4.4).

@@ -1,6 +1,8 @@
 //! What the CPU is, and its counter.
 
 #[cfg(feature = "mmu")]
+use crate::arch::aarch64::own;
+#[cfg(feature = "mmu")]
 use crate::arch::id_register::IdRegister;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, TPIDR_EL2};
@@ -9,6 +11,9 @@ use aarch64_cpu::registers::{
     ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1,
     ID_AA64PFR1_EL1,
 };
+
+#[cfg(feature = "mmu")]
+use arm_sysregs::el1::accessors::read_id_aa64isar2_el1;
 
 /// Bits of a physical address that this CPU implements, at most 48.
 ///
@@ -67,42 +72,16 @@ pub fn memory_model_features() -> u64 {
 #[cfg(feature = "mmu")]
 pub fn id_register(register: IdRegister) -> u64 {
     match register {
-        IdRegister::Revision => revision(),
-        IdRegister::Auxiliary => auxiliary_identity(),
+        IdRegister::Revision => own::read_revidr_el1(),
+        IdRegister::Auxiliary => own::read_aidr_el1(),
         IdRegister::Pfr0 => ID_AA64PFR0_EL1.get(),
         IdRegister::Pfr1 => ID_AA64PFR1_EL1.get(),
         IdRegister::Dfr0 => ID_AA64DFR0_EL1.get(),
         IdRegister::Isar0 => ID_AA64ISAR0_EL1.get(),
         IdRegister::Isar1 => ID_AA64ISAR1_EL1.get(),
-        IdRegister::Isar2 => instruction_features_2(),
+        IdRegister::Isar2 => read_id_aa64isar2_el1().bits(),
         IdRegister::Mmfr0 => ID_AA64MMFR0_EL1.get(),
         IdRegister::Mmfr1 => ID_AA64MMFR1_EL1.get(),
         IdRegister::Mmfr2 => ID_AA64MMFR2_EL1.get(),
     }
-}
-
-/// REVIDR_EL1.
-#[cfg(feature = "mmu")]
-fn revision() -> u64 {
-    let revision;
-    // SAFETY: reads an identification register.
-    unsafe { core::arch::asm!("mrs {}, revidr_el1", out(reg) revision, options(nomem, nostack, preserves_flags)) };
-    revision
-}
-
-/// AIDR_EL1.
-#[cfg(feature = "mmu")]
-fn auxiliary_identity() -> u64 {
-    let identity;
-    // SAFETY: reads an identification register.
-    unsafe { core::arch::asm!("mrs {}, aidr_el1", out(reg) identity, options(nomem, nostack, preserves_flags)) };
-    identity
-}
-
-/// ID_AA64ISAR2_EL1, by encoding: CPUs that are older than it have a reserved register there, which reads as 0.
-pub fn instruction_features_2() -> u64 {
-    let features;
-    // SAFETY: reads an identification register.
-    unsafe { core::arch::asm!("mrs {}, S3_0_C0_C6_2", out(reg) features, options(nomem, nostack, preserves_flags)) };
-    features
 }

@@ -3,9 +3,15 @@
 //! EL2 uses none of them, so they stay where they are at an exit. What a guest finds in them when it starts is what a CPU
 //! has after reset where the architecture says so, and 0 where it says UNKNOWN: nothing of an earlier guest's.
 
+use crate::arch::aarch64::{barrier, own};
 use crate::arch::controls::{Feature, IdRegisters};
 use crate::arch::el1_reset::{SCTLR_EL1, reset_registers};
-use core::arch::{asm, global_asm};
+use arm_sysregs::el0::accessors as el0;
+use arm_sysregs::el1::accessors as el1;
+use arm_sysregs::el1::registers::{ElrEl1, EsrEl1, FarEl1, SctlrEl1, SpsrEl1};
+use arm_sysregs::el2::accessors as el2;
+#[cfg(target_os = "none")]
+use core::arch::global_asm;
 use core::fmt;
 
 /// Puts EL1 and EL0 into the state in which a guest starts, on a CPU with these ID registers.
@@ -17,40 +23,44 @@ pub unsafe fn reset(id: &IdRegisters) {
     macro_rules! clear {
         ($(
             $feature:ident {
-                $($name:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
+                $($name:ident $module:ident :: $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
             }
         )*) => {
             $(
                 if clear!(@ $feature) {
-                    // SAFETY: registers of EL1 and EL0, and of what EL1 reads as its own, which nobody uses as the caller
-                    // says: EL2 with E2H = 0 has others. They exist with the feature.
-                    unsafe {
-                        asm!(
-                            $(concat!("msr S", $op0, "_", $op1, "_C", $crn, "_C", $crm, "_", $op2, ", xzr"),)*
-                            options(nomem, nostack, preserves_flags),
-                        )
-                    };
+                    $(
+                        #[allow(unused_unsafe, reason = "the crate lets some of them be written by anybody")]
+                        // SAFETY: a register of EL1 or EL0, or of what EL1 reads as its own, which nobody uses as the caller
+                        // says: EL2 with E2H = 0 has others. It exists with the feature.
+                        unsafe {
+                            $module::$write(Default::default())
+                        };
+                    )*
                 }
             )*
         };
         (@ Always) => { true };
         (@ $feature:ident) => { id.has(Feature::$feature) };
     }
-    // SAFETY: as for those below.
-    unsafe { asm!("msr sctlr_el1, {}", in(reg) SCTLR_EL1, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: nothing runs at EL1, as the caller says, so no translation or access is controlled by it yet.
+    unsafe { el1::write_sctlr_el1(SctlrEl1::from_bits_retain(SCTLR_EL1)) };
     reset_registers!(clear);
-    // SAFETY: what was written takes effect for what follows.
-    unsafe { asm!("isb", options(nomem, nostack, preserves_flags)) };
+    barrier::isb();
+    #[cfg(target_os = "none")]
     // SAFETY: the function clears registers that EL2, built without floating point, never holds anything in; they are not
     // trapped (CPTR_EL2.TFP is 0 before any guest starts).
-    unsafe { clear_floating_point() };
+    unsafe {
+        clear_floating_point()
+    };
 }
 
+#[cfg(target_os = "none")]
 unsafe extern "C" {
     /// Clears v0 to v31, FPCR and FPSR.
     fn clear_floating_point();
 }
 
+#[cfg(target_os = "none")]
 global_asm!(
     ".arch_extension fp",
     ".arch_extension simd",
@@ -80,18 +90,16 @@ pub struct El1Snapshot {
 
 /// Reads what a report on a guest shows of EL1.
 pub fn snapshot() -> El1Snapshot {
-    let (sctlr, vbar, esr, elr, far, ttbr0, ttbr1, tcr, sp0, sp1): (u64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
-    // SAFETY: reads registers.
-    unsafe {
-        asm!(
-            "mrs {0}, sctlr_el1", "mrs {1}, vbar_el1", "mrs {2}, esr_el1", "mrs {3}, elr_el1", "mrs {4}, far_el1",
-            "mrs {5}, ttbr0_el1", "mrs {6}, ttbr1_el1", "mrs {7}, tcr_el1", "mrs {8}, sp_el0", "mrs {9}, sp_el1",
-            out(reg) sctlr, out(reg) vbar, out(reg) esr, out(reg) elr, out(reg) far,
-            out(reg) ttbr0, out(reg) ttbr1, out(reg) tcr, out(reg) sp0, out(reg) sp1,
-            options(nomem, nostack, preserves_flags),
-        )
-    };
-    El1Snapshot { sctlr, vbar, esr, elr, far, ttbr: [ttbr0, ttbr1], tcr, sp: [sp0, sp1] }
+    El1Snapshot {
+        sctlr: el1::read_sctlr_el1().bits(),
+        vbar: el1::read_vbar_el1().bits(),
+        esr: el1::read_esr_el1().bits(),
+        elr: el1::read_elr_el1().bits(),
+        far: el1::read_far_el1().bits(),
+        ttbr: [el1::read_ttbr0_el1().bits(), el1::read_ttbr1_el1().bits()],
+        tcr: el1::read_tcr_el1().bits(),
+        sp: [own::read_sp_el0(), el1::read_sp_el1().bits()],
+    }
 }
 
 impl fmt::Display for El1Snapshot {
@@ -105,18 +113,12 @@ impl fmt::Display for El1Snapshot {
 
 /// VBAR_EL1: where a guest takes its exceptions.
 pub fn vector_base() -> u64 {
-    let vbar;
-    // SAFETY: reads a register.
-    unsafe { asm!("mrs {}, vbar_el1", out(reg) vbar, options(nomem, nostack, preserves_flags)) };
-    vbar
+    el1::read_vbar_el1().bits()
 }
 
 /// SCTLR_EL1.
 pub fn control() -> u64 {
-    let sctlr;
-    // SAFETY: reads a register.
-    unsafe { asm!("mrs {}, sctlr_el1", out(reg) sctlr, options(nomem, nostack, preserves_flags)) };
-    sctlr
+    el1::read_sctlr_el1().bits()
 }
 
 /// Stores what EL1 finds in its exception registers when it takes an exception that EL2 hands on.
@@ -125,11 +127,11 @@ pub fn control() -> u64 {
 ///
 /// The guest must go on at the vector that belongs to it.
 pub unsafe fn set_exception(esr: u64, elr: u64, spsr: u64) {
-    // SAFETY: the guest takes an exception, as the caller says, which overwrites these registers by definition.
-    unsafe {
-        asm!("msr esr_el1, {}", "msr elr_el1, {}", "msr spsr_el1, {}",
-            in(reg) esr, in(reg) elr, in(reg) spsr, options(nomem, nostack, preserves_flags))
-    };
+    el1::write_esr_el1(EsrEl1::from_bits_retain(esr));
+    // SAFETY: the guest takes an exception, as the caller says, which overwrites its ELR_EL1 by definition.
+    unsafe { el1::write_elr_el1(ElrEl1::from_bits_retain(elr)) };
+    // SAFETY: the guest takes an exception, as the caller says, which overwrites its SPSR_EL1 by definition.
+    unsafe { el1::write_spsr_el1(SpsrEl1::from_bits_retain(spsr)) };
 }
 
 /// Stores FAR_EL1, for an exception that has a fault address.
@@ -138,8 +140,9 @@ pub unsafe fn set_exception(esr: u64, elr: u64, spsr: u64) {
 ///
 /// As for [`set_exception`].
 pub unsafe fn set_fault_address(far: u64) {
-    // SAFETY: as there.
-    unsafe { asm!("msr far_el1, {}", in(reg) far, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: the guest takes an exception with a fault address, as the caller says, which overwrites its FAR_EL1 by
+    // definition.
+    unsafe { el1::write_far_el1(FarEl1::from_bits_retain(far)) };
 }
 
 /// One of a guest's two timers.
@@ -156,16 +159,9 @@ pub enum Timer {
 pub fn timer_fires(timer: Timer) -> bool {
     const MASK: u64 = 0b111;
     const FIRES: u64 = 0b101;
-    let control: u64;
-    match timer {
-        // SAFETY: reads a register.
-        Timer::Virtual => unsafe {
-            asm!("mrs {}, cntv_ctl_el0", out(reg) control, options(nomem, nostack, preserves_flags))
-        },
-        // SAFETY: as above.
-        Timer::Physical => unsafe {
-            asm!("mrs {}, cntp_ctl_el0", out(reg) control, options(nomem, nostack, preserves_flags))
-        },
-    }
+    let control = match timer {
+        Timer::Virtual => el0::read_cntv_ctl_el0().bits(),
+        Timer::Physical => el0::read_cntp_ctl_el0().bits(),
+    };
     control & MASK == FIRES
 }

@@ -1,17 +1,31 @@
 //! AArch64 at EL2.
+//!
+//! Registers are accessed by `arm-sysregs`, which has fakes: so what programs EL1 and the traps ([`el1`], [`controls`],
+//! [`virtualization`]) is tested on the host as well. The rest needs the processor.
 
+pub mod barrier;
+#[cfg(target_os = "none")]
 pub mod cache;
 pub mod controls;
+#[cfg(target_os = "none")]
 pub mod cpu;
-#[cfg(feature = "mmu")]
+#[cfg(any(feature = "mmu", test))]
 pub mod el1;
+#[cfg(target_os = "none")]
 pub mod el3;
-#[cfg(feature = "mmu")]
+#[cfg(all(target_os = "none", feature = "mmu"))]
 pub mod gic;
-#[cfg(feature = "mmu")]
+#[cfg(all(target_os = "none", feature = "mmu"))]
 pub mod mmu;
+#[cfg(target_os = "none")]
 pub mod mpu;
+pub mod own;
+#[cfg(target_os = "none")]
 pub mod semihosting;
+#[cfg(target_os = "none")]
 pub mod tlb;
-#[cfg(feature = "mmu")]
+#[cfg(any(feature = "mmu", test))]
 pub mod virtualization;
+
+#[cfg(test)]
+mod tests;

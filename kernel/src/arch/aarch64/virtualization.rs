@@ -1,13 +1,14 @@
 //! What EL2 controls of EL1: stage 2, traps, identity and counters of a guest on this CPU.
 
-use crate::arch::aarch64::{controls, el1};
+use crate::arch::aarch64::{barrier, controls, el1};
 use crate::arch::controls::{Control, hcr};
+#[cfg(target_os = "none")]
 use crate::base::addr::PhysAddr;
-use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{
-    CNTVOFF_EL2, HCR_EL2, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
-};
-use core::arch::asm;
+use arm_sysregs::el0::accessors::{write_cntp_ctl_el0, write_cntv_ctl_el0};
+use arm_sysregs::el0::registers::{CntpCtlEl0, CntvCtlEl0};
+use arm_sysregs::el1::accessors::{read_id_aa64mmfr0_el1, read_midr_el1};
+use arm_sysregs::el2::accessors as el2;
+use arm_sysregs::el2::registers::{CntvoffEl2, HcrEl2, VmpidrEl2, VpidrEl2, VtcrEl2, VttbrEl2};
 
 /// HCR_EL2 without a guest: as `entry.S` and `unmask_serror` left it: RW and AMO.
 const HCR_HOST: u64 = 1 << 31 | 1 << 5;
@@ -30,13 +31,13 @@ pub struct GuestRegime {
 
 /// ID_AA64MMFR0_EL1.PARange, which VTCR_EL2.PS follows.
 pub fn physical_range() -> u64 {
-    ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange)
+    read_id_aa64mmfr0_el1().bits() & 0xf
 }
 
 /// Whether stage 2 can have 4 KiB pages: TGran4_2 of ID_AA64MMFR0_EL1, bits 43:40, is not 1. Where it is 0, it is as for
 /// stage 1, which EL2 has been seen to have.
 pub fn has_stage_2_of_4k() -> bool {
-    let field = ID_AA64MMFR0_EL1.get() >> 40 & 0xf;
+    let field = read_id_aa64mmfr0_el1().bits() >> 40 & 0xf;
     field != 1
 }
 
@@ -50,26 +51,25 @@ pub fn has_stage_2_of_4k() -> bool {
 /// - No other guest may be on this CPU.
 pub unsafe fn enter(regime: &GuestRegime) {
     let id = controls::id_registers();
-    VTCR_EL2.set(regime.vtcr);
-    VTTBR_EL2.set(regime.vttbr);
+    // SAFETY: stage 2 is off (HCR_EL2.VM), as no other guest is here, so its control has no effect yet.
+    unsafe { el2::write_vtcr_el2(VtcrEl2::from_bits_retain(regime.vtcr)) };
+    // SAFETY: the tables are complete and map the guest's own memory, as the caller says.
+    unsafe { el2::write_vttbr_el2(VttbrEl2::from_bits_retain(regime.vttbr)) };
     // VPIDR_EL2 and VMPIDR_EL2 are UNKNOWN at reset.
-    let midr = MIDR_EL1.get();
-    // SAFETY: what EL1 reads as MIDR_EL1.
-    unsafe { asm!("msr vpidr_el2, {}", in(reg) midr, options(nomem, nostack, preserves_flags)) };
-    VMPIDR_EL2.set(regime.mpidr);
+    el2::write_vpidr_el2(VpidrEl2::from_bits_retain(read_midr_el1().bits()));
+    el2::write_vmpidr_el2(VmpidrEl2::from_bits_retain(regime.mpidr));
     // SAFETY: the caller says that no guest is on this CPU.
     unsafe { el1::reset(&id) };
-    CNTVOFF_EL2.set(regime.virtual_offset);
+    el2::write_cntvoff_el2(CntvoffEl2::from_bits_retain(regime.virtual_offset));
     controls::write(Control::Hcr, hcr(&id));
-    barrier::isb(barrier::SY);
+    barrier::isb();
     // Nothing of an earlier owner of this VMID, and nothing that was in this memory before the guest's code.
-    // SAFETY: TLBs and instruction caches hold copies; with less in them everything does the same.
-    unsafe {
-        asm!("dsb ishst", "tlbi vmalls12e1is", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags))
-    };
+    barrier::drop_guest_translations();
+    barrier::drop_instructions();
 }
 
 /// Where the guest that has this CPU finds `address`, with its MMU off as when it starts; `None` if nowhere.
+#[cfg(target_os = "none")]
 pub fn translate(address: u64) -> Option<PhysAddr> {
     /// PAR_EL1: F, the translation failed, and PA, bits 47:12 (DDI 0487, D24.2.125).
     const FAILED: u64 = 1;
@@ -77,7 +77,7 @@ pub fn translate(address: u64) -> Option<PhysAddr> {
     let result: u64;
     // SAFETY: the instruction looks at tables and writes PAR_EL1, which EL2 does not use.
     unsafe {
-        asm!("at s12e1r, {address}", "isb", "mrs {result}, par_el1",
+        core::arch::asm!("at s12e1r, {address}", "isb", "mrs {result}, par_el1",
             address = in(reg) address, result = out(reg) result, options(nostack, preserves_flags))
     };
     (result & FAILED == 0).then_some(PhysAddr::new(result & PAGE))
@@ -85,12 +85,14 @@ pub fn translate(address: u64) -> Option<PhysAddr> {
 
 /// Takes EL1 from the guest: no stage 2, and its timers are quiet.
 pub fn leave() {
-    // SAFETY: the guest does not go on, and EL2 uses neither of its timers.
-    unsafe { asm!("msr cntv_ctl_el0, xzr", "msr cntp_ctl_el0, xzr", "isb", options(nomem, nostack, preserves_flags)) };
+    write_cntv_ctl_el0(CntvCtlEl0::empty());
+    write_cntp_ctl_el0(CntpCtlEl0::empty());
+    barrier::isb();
     // While HCR_EL2.VM is still 1, so that it is this VMID's stage 2 that goes.
-    // SAFETY: a TLB is a cache of tables.
-    unsafe { asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
-    HCR_EL2.set(HCR_HOST);
-    VTTBR_EL2.set(0);
-    barrier::isb(barrier::SY);
+    barrier::drop_guest_translations();
+    // SAFETY: as the entry code left it: EL2 runs with E2H = 0, and EL1 does not run.
+    unsafe { el2::write_hcr_el2(HcrEl2::from_bits_retain(HCR_HOST)) };
+    // SAFETY: no translation uses it, as stage 2 is off.
+    unsafe { el2::write_vttbr_el2(VttbrEl2::from_bits_retain(0)) };
+    barrier::isb();
 }

@@ -235,4 +235,4 @@ const fn hdfgrtr(id: &IdRegisters) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@ use proptest::{prop_assert, prop_assert_eq, prop_compose, proptest};
 use std::vec::Vec;
 
 /// A CPU of Armv8.0 with nothing that was optional.
-const OLD: IdRegisters = IdRegisters {
+pub(crate) const OLD: IdRegisters = IdRegisters {
     pfr0: 0x0100_0011,
     pfr1: 0,
     dfr0: 0x1030_5106,
@@ -39,7 +39,7 @@ const FIELDS: [(Feature, Register, u32, u64); 15] = [
 ];
 
 /// What an old CPU has, and `features`.
-fn with(features: &[Feature]) -> IdRegisters {
+pub(crate) fn with(features: &[Feature]) -> IdRegisters {
     let mut id = OLD;
     for (_, register, shift, value) in FIELDS.iter().filter(|(feature, ..)| features.contains(feature)) {
         *register(&mut id) |= value << shift;

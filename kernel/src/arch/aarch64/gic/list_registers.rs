@@ -1,6 +1,6 @@
 //! The virtual CPU interface of this CPU: its list registers, and what goes with them (IHI 0069, 12.4).
 
-use crate::arch::aarch64::gic;
+use crate::arch::aarch64::{gic, own};
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
 use crate::arch::syndrome::Direction;
 use crate::arch::virtual_interface::{CommonRegister, Features, InterfaceControl, Running};
@@ -11,7 +11,10 @@ use aarch64_cpu::registers::{
     ICH_LR8_EL2, ICH_LR9_EL2, ICH_LR10_EL2, ICH_LR11_EL2, ICH_LR12_EL2, ICH_LR13_EL2, ICH_LR14_EL2, ICH_LR15_EL2,
     ICH_VMCR_EL2, ICH_VTR_EL2, Readable, Writeable,
 };
-use core::arch::asm;
+use arm_sysregs::el1::accessors::write_icc_sre_el1;
+use arm_sysregs::el1::registers::IccSreEl1;
+use arm_sysregs::el2::accessors::{read_ich_hcr_el2, write_ich_hcr_el2};
+use arm_sysregs::el2::registers::IchHcrEl2;
 
 /// ICH_HCR_EL2: En, the virtual CPU interface works.
 const ENABLE: u64 = 1 << 0;
@@ -74,7 +77,7 @@ impl CpuInterface {
         interface.clear();
         // What an earlier guest may have switched off, where it can be: SRE, DFB and DIB of ICC_SRE_EL1.
         // SAFETY: a guest reaches its interrupts by system registers, which ICC_SRE_EL2 allows.
-        unsafe { asm!("msr icc_sre_el1, {}", in(reg) 0b111_u64, options(nomem, nostack, preserves_flags)) };
+        unsafe { write_icc_sre_el1(IccSreEl1::from_bits_retain(0b111)) };
         ICH_VMCR_EL2.set(CONTROL_START);
         set_control(ENABLE);
         barrier::isb(barrier::SY);
@@ -105,28 +108,43 @@ impl CpuInterface {
         for index in 0..self.count() {
             self.write(index, ListRegister::EMPTY);
         }
-        // SAFETY: ICH_AP0R0_EL2 and ICH_AP1R0_EL2 always exist; they say which of the guest's priorities are active.
-        unsafe { asm!("msr S3_4_C12_C8_0, xzr", "msr S3_4_C12_C9_0, xzr", options(nomem, nostack, preserves_flags)) };
-        if self.features.preemption_bits() >= 6 {
-            // SAFETY: as above: the second of each exists with 6 bits or more.
-            unsafe {
-                asm!("msr S3_4_C12_C8_1, xzr", "msr S3_4_C12_C9_1, xzr", options(nomem, nostack, preserves_flags))
-            };
-        }
-        if self.features.preemption_bits() >= 7 {
-            // SAFETY: as above: the third and fourth exist with 7 bits.
-            unsafe {
-                asm!(
-                    "msr S3_4_C12_C8_2, xzr",
-                    "msr S3_4_C12_C9_2, xzr",
-                    "msr S3_4_C12_C8_3, xzr",
-                    "msr S3_4_C12_C9_3, xzr",
-                    options(nomem, nostack, preserves_flags),
-                )
-            };
+        let bits = self.features.preemption_bits();
+        for ap in ACTIVE_PRIORITIES.iter().filter(|ap| bits >= ap.bits) {
+            // SAFETY: the register exists with so many bits. It says which of a guest's priorities are active, and the guest
+            // is gone or has not begun.
+            unsafe { (ap.clear)(0) };
         }
     }
 }
+
+/// One of the registers in which the priorities of a guest's active interrupts stand.
+struct ActivePriorities {
+    /// Bits of priority that it takes for the register to exist (IHI 0069, 12.4 "ICH_AP0R<n>_EL2").
+    bits: u32,
+    /// The group.
+    group: usize,
+    /// Of the first priority in it, in a bitmap of all.
+    shift: u32,
+    read: fn() -> u64,
+    clear: unsafe fn(u64),
+}
+
+macro_rules! active_priorities {
+    ($($bits:literal $group:literal $shift:literal $read:ident $write:ident,)*) => {
+        [$(ActivePriorities { bits: $bits, group: $group, shift: $shift, read: own::$read, clear: own::$write },)*]
+    };
+}
+
+static ACTIVE_PRIORITIES: [ActivePriorities; 8] = active_priorities![
+    0 0 0 read_ich_ap0r0_el2 write_ich_ap0r0_el2,
+    0 1 0 read_ich_ap1r0_el2 write_ich_ap1r0_el2,
+    6 0 32 read_ich_ap0r1_el2 write_ich_ap0r1_el2,
+    6 1 32 read_ich_ap1r1_el2 write_ich_ap1r1_el2,
+    7 0 64 read_ich_ap0r2_el2 write_ich_ap0r2_el2,
+    7 1 64 read_ich_ap1r2_el2 write_ich_ap1r2_el2,
+    7 0 96 read_ich_ap0r3_el2 write_ich_ap0r3_el2,
+    7 1 96 read_ich_ap1r3_el2 write_ich_ap1r3_el2,
+];
 
 /// The bit of ICH_HCR_EL2 that traps ICC_DIR_EL1: all that has TDIR need not have TC's other traps. A function of its own,
 /// so that a test can have the machine do without.
@@ -135,20 +153,10 @@ fn deactivation_trap(features: Features) -> u64 {
     if features.traps_deactivation_alone() { TRAP_DEACTIVATION } else { TRAP_COMMON }
 }
 
-/// Reads a system register of the virtual CPU interface, 32 bits of active priorities.
-macro_rules! active_priorities {
-    ($register:literal) => {{
-        let value: u64;
-        // SAFETY: reads an active priorities register, which the caller knows to exist.
-        unsafe { asm!(concat!("mrs {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags)) };
-        u128::from(value as u32)
-    }};
-}
-
 /// Writes ICH_HCR_EL2.
 fn set_control(value: u64) {
-    // SAFETY: concerns the interrupts of a guest only.
-    unsafe { asm!("msr S3_4_C12_C11_0, {}", in(reg) value, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: the register decides about the virtual interrupts of a guest, and about nothing of EL2's.
+    unsafe { write_ich_hcr_el2(IchHcrEl2::from_bits_retain(value)) };
 }
 
 impl ListRegisters for CpuInterface {
@@ -169,20 +177,14 @@ impl ListRegisters for CpuInterface {
 
     #[inline]
     fn empty(&self) -> u32 {
-        let empty: u64;
         // What was written to list registers is seen by a read of another register only after a context synchronisation
         // event (DDI 0487, D24.1.2.2).
         barrier::isb(barrier::SY);
-        // SAFETY: reads ICH_ELRSR_EL2.
-        unsafe { asm!("mrs {}, S3_4_C12_C11_5", out(reg) empty, options(nomem, nostack, preserves_flags)) };
-        empty as u32
+        own::read_ich_elrsr_el2() as u32
     }
 
     fn take_unlisted_ends(&mut self) -> u32 {
-        let control: u64;
-        // SAFETY: reads ICH_HCR_EL2.
-        unsafe { asm!("mrs {}, S3_4_C12_C11_0", out(reg) control, options(nomem, nostack, preserves_flags)) };
-        let count = control >> COUNT_SHIFT & 0x1f;
+        let count = read_ich_hcr_el2().bits() >> COUNT_SHIFT & 0x1f;
         if count != 0 {
             set_control(self.control);
         }
@@ -197,14 +199,9 @@ impl ListRegisters for CpuInterface {
     #[inline(never)]
     fn running(&self) -> Running {
         let bits = self.features.preemption_bits();
-        let mut levels = [active_priorities!("S3_4_C12_C8_0"), active_priorities!("S3_4_C12_C9_0")];
-        if bits >= 6 {
-            levels[0] |= active_priorities!("S3_4_C12_C8_1") << 32;
-            levels[1] |= active_priorities!("S3_4_C12_C9_1") << 32;
-        }
-        if bits >= 7 {
-            levels[0] |= active_priorities!("S3_4_C12_C8_2") << 64 | active_priorities!("S3_4_C12_C8_3") << 96;
-            levels[1] |= active_priorities!("S3_4_C12_C9_2") << 64 | active_priorities!("S3_4_C12_C9_3") << 96;
+        let mut levels = [0; 2];
+        for ap in ACTIVE_PRIORITIES.iter().filter(|ap| bits >= ap.bits) {
+            levels[ap.group] |= u128::from((ap.read)() as u32) << ap.shift;
         }
         Running::new(levels, self.control(), bits)
     }

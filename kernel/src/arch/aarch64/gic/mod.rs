@@ -13,7 +13,8 @@ use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, MPIDR_EL1, ReadWritea
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicError, GicRedistributor};
 use arm_gic::{IntId, UniqueMmioPointer};
-use core::arch::asm;
+use arm_sysregs::el1::accessors::{read_icc_iar1_el1, write_icc_ctlr_el1, write_icc_dir_el1, write_icc_eoir1_el1};
+use arm_sysregs::el1::registers::{IccCtlrEl1, IccDirEl1, IccEoir1El1};
 use core::ptr::NonNull;
 
 /// MPIDR_EL1 without its flags: Aff3, Aff2, Aff1 and Aff0 (DDI 0487, D24.2.119).
@@ -138,16 +139,13 @@ pub fn affinity() -> u64 {
 
 /// Sets ICC_CTLR_EL1.EOImode, bit 1: the end of an interrupt drops its priority and no more.
 fn split_end_of_interrupt() {
-    // SAFETY: changes what `drop_priority` and `deactivate` do, to what they say.
-    unsafe { asm!("msr icc_ctlr_el1, {}", in(reg) 0b10_u64, options(nomem, nostack, preserves_flags)) };
+    write_icc_ctlr_el1(IccCtlrEl1::from_bits_retain(0b10));
 }
 
 /// Takes the most urgent interrupt, which is active from then on.
 #[inline]
 pub fn acknowledge() -> Option<PhysIntid> {
-    let id: u64;
-    // SAFETY: the interrupt that is taken gets to the caller.
-    unsafe { asm!("mrs {}, icc_iar1_el1", out(reg) id, options(nomem, nostack, preserves_flags)) };
+    let id = read_icc_iar1_el1().bits();
     // The effect of the acknowledgement must be there before the device is touched (IHI 0069, 4.1.1).
     barrier::dsb(barrier::SY);
     Some(id as u32).filter(|id| *id < SPECIAL).map(PhysIntid::new)
@@ -156,13 +154,11 @@ pub fn acknowledge() -> Option<PhysIntid> {
 /// Lets others of the priority of `id` through; `id` stays active.
 #[inline]
 pub fn drop_priority(id: PhysIntid) {
-    // SAFETY: only changes which interrupts come next.
-    unsafe { asm!("msr icc_eoir1_el1, {}", in(reg) u64::from(id.get()), options(nomem, nostack, preserves_flags)) };
+    write_icc_eoir1_el1(IccEoir1El1::from_bits_retain(id.get().into()));
 }
 
 /// Ends the active state of `id`.
 #[inline]
 pub fn deactivate(id: PhysIntid) {
-    // SAFETY: only changes which interrupts come next.
-    unsafe { asm!("msr icc_dir_el1, {}", in(reg) u64::from(id.get()), options(nomem, nostack, preserves_flags)) };
+    write_icc_dir_el1(IccDirEl1::from_bits_retain(id.get().into()));
 }

@@ -8,7 +8,7 @@ use crate::arch::el1_reset::reset_registers;
 macro_rules! rows {
     ($(
         $feature:ident {
-            $($name:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
+            $($name:ident $module:ident :: $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
         }
     )*) => {
         &[
