@@ -14,13 +14,13 @@ endif
 IMAGE = target/image/lacuna-$(VARIANT)
 
 # The features of each.
-FEATURES_mmu := mmu selftest semihosting
+FEATURES_mmu := mmu gzip selftest semihosting
 FEATURES_mpu := mpu pmsa-emulation selftest semihosting
 FEATURES_mpu-fvp-baser := mpu selftest semihosting board-fvp-baser
 
 # Boards whose early UART an image can have.
 UART_BOARDS := virt versal zcu102 imx8mp-evk imx93-evk ls1028a-rdb jetson-tx2 odroid-n2 raspi3b raspi4b rock-5b
-$(foreach board,$(UART_BOARDS),$(eval FEATURES_mmu-$(board) := mmu selftest board-$(board)))
+$(foreach board,$(UART_BOARDS),$(eval FEATURES_mmu-$(board) := mmu gzip selftest board-$(board)))
 
 # Where a board loads an ELF file, and the device tree to hold that against; elsewhere the image goes wherever it is put.
 PLACE_mpu-fvp-baser := --base 0x200000 --dtb target/image/fvp-baser.dtb
@@ -125,6 +125,7 @@ test: guest target/image/fvp-baser.dtb $(BOARD_TREES) target/guest/Image target/
 	@$(build_plan)
 	@mkdir -p $(dir $(TEST_LOG))
 	@{ $(CARGO) test --package lacuna --package lacuna-image --package lacuna-plan && \
+	   $(CARGO) test --package lacuna --no-default-features --features mmu --lib without_gzip && \
 	   $(CARGO) test --package lacuna-board --features pmsa-emulation && \
 	   LACUNA_MPU_IMAGE=$(abspath target/image/lacuna-mpu.img) \
 	   LACUNA_IMAGE=$(abspath target/image/lacuna-mmu.img) LACUNA_BOARD_IMAGE=$(abspath target/image/lacuna-mmu-virt.img) \

@@ -7,10 +7,7 @@
 //! One member is unpacked. A second one would be legal, and its contents follow those of the first, but nobody packs a kernel
 //! that way: it is refused rather than half unpacked. Zeros behind the member are padding, as for gzip(1).
 
-use alloc::boxed::Box;
 use crc::{CRC_32_ISO_HDLC, Crc};
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use thiserror::Error;
 
 #[cfg(test)]
@@ -66,6 +63,10 @@ pub enum GzipError {
     Size { stored: u32, unpacked: usize },
     #[error("gzip data unpacks to bytes of checksum {computed:#010x}, but says {stored:#010x}")]
     Checksum { stored: u32, computed: u32 },
+    #[error(
+        "gzip data cannot be unpacked by an image without the feature gzip: unpack it first, or build with the feature"
+    )]
+    NotBuiltIn,
     #[error("gzip data is followed by another member at offset {offset:#x}, only one is unpacked")]
     SecondMember { offset: usize },
     #[error("gzip data is followed by something else at offset {offset:#x}, {bytes} bytes before its end")]
@@ -161,7 +162,11 @@ impl<'a> Member<'a> {
     }
 
     /// Unpacks until `into` is full or all is unpacked.
+    #[cfg(feature = "gzip")]
     fn inflate(&self, into: &mut [u8]) -> Result<Inflated, GzipError> {
+        use alloc::boxed::Box;
+        use miniz_oxide::inflate::TINFLStatus;
+        use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
         let data = self.bytes.get(self.data..).unwrap_or_default();
         // 11 KiB: too large for a stack.
         let mut state = Box::<DecompressorOxide>::default();
@@ -175,6 +180,11 @@ impl<'a> Member<'a> {
             }
             _ => Err(GzipError::Damaged { packed: self.bytes.len(), unpacked }),
         }
+    }
+
+    #[cfg(not(feature = "gzip"))]
+    fn inflate(&self, _into: &mut [u8]) -> Result<Inflated, GzipError> {
+        Err(GzipError::NotBuiltIn)
     }
 }
 
@@ -220,5 +230,19 @@ impl Rest<'_> {
         let bytes = rest.len() - zeros;
         let is_member = rest.get(zeros..).is_some_and(|rest| rest.starts_with(&MAGIC));
         Err(if is_member { GzipError::SecondMember { offset } } else { GzipError::Garbage { offset, bytes } })
+    }
+}
+
+#[cfg(all(test, not(feature = "gzip")))]
+mod without_gzip {
+    use super::{GzipError, Member};
+
+    #[test]
+    fn packed_data_is_refused_by_an_image_that_cannot_unpack_it() {
+        // A header, and DEFLATE's empty block with its checksum and size.
+        let empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let member = Member::new(&empty).unwrap();
+        assert_eq!(member.unpack(&mut []), Err(GzipError::NotBuiltIn));
+        assert_eq!(member.start::<4>(), Err(GzipError::NotBuiltIn));
     }
 }
