@@ -59,7 +59,7 @@ TARGETS :=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-xen plan debug check fresh fuzz miri image guest fvp clean always
+.PHONY: help run demo test docs-figures bench bench-xen plan debug check fresh fuzz miri image guest fvp clean always
 
 FOR_IMAGE = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna
 FOR_GUEST = $(IMAGE_FLAGS) --target $(TARGET) --package lacuna-guest
@@ -147,6 +147,7 @@ bench: image guest ## Count what boot and operations cost, and hold the figures 
 	@LACUNA_PLAN=$(abspath $(PLAN)) LACUNA_IMAGE=$(abspath $(IMAGE).img) LACUNA_PLAIN_IMAGE=$(abspath $(IMAGE)-plain.img) \
 	 LACUNA_BENCH_IMAGE=$(abspath $(IMAGE)-bench.img) LACUNA_GUEST=$(abspath $(GUEST)) \
 	 $(CARGO) run --quiet --package lacuna-tests --bin lacuna-bench $(BACKEND)
+	@$(CARGO) run --quiet --package lacuna-tests --bin lacuna-docs-figures -- --check
 
 bench-xen: guest $(XEN) ## Count what a guest pays under Lacuna and under Debian's Xen
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(BACKEND))))
@@ -182,7 +183,11 @@ miri: ## Run the library's host tests in Miri, which finds undefined behaviour
 	@PROPTEST_CASES=1 MIRIFLAGS='-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-permissive-provenance' \
 	    rustup run nightly cargo miri test --package lacuna --lib
 
-check: ## Check formatting, lints and documentation
+docs-figures: ## Write the figures that tests and `make bench` gave into README and docs
+	@$(CARGO) run --quiet --package lacuna-tests --bin lacuna-docs-figures
+
+check: ## Check formatting, lints and documentation, with the figures in it
+	$(CARGO) run --quiet --package lacuna-tests --bin lacuna-docs-figures -- --check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTFLAGS='--cfg fuzzing' CARGO_TARGET_DIR=target/fuzz $(CARGO) clippy --package lacuna-fuzz -- -D warnings

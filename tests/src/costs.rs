@@ -140,10 +140,10 @@ pub fn figures(machine: &'static str, start_limit: u64, boot: &Outcome) -> Vec<F
             limit: 256 << 10,
             unit: Unit::Bytes,
         },
-        instructions("guest: HVC PSCI_VERSION", costs.call, 130),
-        instructions("guest: read of GICD_TYPER", costs.distributor, 200),
-        instructions("guest: write of ICC_SGI1R_EL1, no target", costs.sgi, 190),
-        instructions("guest: timer's expiry to handler", costs.timer, 400),
+        instructions("guest: HVC PSCI_VERSION", costs.call, 84),
+        instructions("guest: read of GICD_TYPER", costs.distributor, 172),
+        instructions("guest: write of ICC_SGI1R_EL1, no target", costs.sgi, 153),
+        instructions("guest: timer's expiry to handler", costs.timer, 160),
     ]
 }
 
