@@ -178,7 +178,7 @@ mod tests {
         // SAFETY: fresh memory, given to this heap alone.
         unsafe { heap.add(memory(4096), 4096) };
         assert!(heap.needs_reserve());
-        // SAFETY: as above.
+        // SAFETY: fresh memory again, given to this heap alone.
         unsafe { heap.add_reserve(memory(RESERVE_BYTES as usize), RESERVE_BYTES as usize) };
         assert!(!heap.needs_reserve());
         let layout = Layout::from_size_align(256, 8).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         let heap = Heap::new();
         // SAFETY: fresh memory, given to this heap alone.
         unsafe { heap.add(memory(4096), 4096) };
-        // SAFETY: as above.
+        // SAFETY: fresh memory again, given to this heap alone.
         unsafe { heap.add_reserve(memory(RESERVE_BYTES as usize), RESERVE_BYTES as usize) };
         let too_large = Layout::from_size_align(RESERVE_BYTES as usize + 1, 8).unwrap();
         // SAFETY: the layout is not empty.

@@ -213,7 +213,8 @@ impl HostMemory {
         }
         while let Some(shortage) = self.vmap.shortage(pages) {
             let Ok(memory) = self.grow(&self.vmap.frames_wanted(shortage)) else { return };
-            // SAFETY: as above.
+            // SAFETY: `grow` gives memory that is mapped read-write at its physical address, for good, and that was allocated for
+            // this.
             unsafe { self.vmap.relieve(shortage, memory, self.heap) };
         }
     }

@@ -38,8 +38,8 @@ fn an_access_to_nothing_is_told_by_what_is_nearest_and_all_are_counted() {
     const ACCESSES: u64 = 21;
     let outcome = try_steps(Boot::virt(), "unmapped");
     for words in [
-        "1-byte read: 0x0 is 0x3001000 bytes below the GIC distributor [0x3001000, 0x3011000); it takes ",
-        "8-byte write: 0x3040000 is 0x0 bytes past the GIC redistributors [0x3020000, 0x3040000); it takes ",
+        "1-byte read: 0x0 is 0x3001000 bytes below the GIC distributor [0x3001000, 0x3011000); injected ",
+        "8-byte write: 0x3040000 is 0x0 bytes past the GIC redistributors [0x3020000, 0x3040000); injected ",
         "2-byte read: 0x21fff000 is 0x1000 bytes below the PL011 [0x22000000, 0x22001000)",
         "4-byte write: 0x22001000 is 0x0 bytes past the PL011 [0x22000000, 0x22001000)",
         "read by an instruction that is not emulated (a pair, say): 0x41000000 is 0x0 bytes past RAM bank 0 [",
@@ -68,13 +68,13 @@ fn an_access_that_no_device_takes_is_told_with_the_device() {
     for words in [
         "read by an instruction that is not emulated (a pair, say): 0x22000040 is 0x40 bytes into the PL011 [",
         "write by an instruction that is not emulated (a pair, say): 0x3001004 is 0x4 bytes into the GIC distributor [",
-        "1-byte read: 1 bytes at GICD offset 0x4, a register that takes 4 bytes; it takes an external abort",
-        "8-byte write: 8 bytes at GICR offset 0x10200, a register that takes 4 bytes; it takes an external abort",
-        "8-byte read: 8 bytes at offset 0x40 of a UART, whose registers have at most 4; it takes an external abort",
-        "4-byte read: offset 0x41 of a UART is between two registers; it takes an external abort",
-        "instruction fetch, translation fault: 0x22000000 is 0x0 bytes into the PL011 [0x22000000, 0x22001000); it ",
-        "HVC #0x4a48; it takes an undefined instruction",
-        "SMC #0xffff that nobody answers; it takes an undefined instruction",
+        "1-byte read: 1 bytes at GICD offset 0x4, a register that takes 4 bytes; injected an external abort",
+        "8-byte write: 8 bytes at GICR offset 0x10200, a register that takes 4 bytes; injected an external abort",
+        "8-byte read: 8 bytes at offset 0x40 of a UART, whose registers have at most 4; injected an external abort",
+        "4-byte read: offset 0x41 of a UART is between two registers; injected an external abort",
+        "instruction fetch, translation fault: 0x22000000 is 0x0 bytes into the PL011 [0x22000000, 0x22001000); injected ",
+        "HVC #0x4a48; injected an undefined-instruction exception",
+        "SMC #0xffff, which no service answers; injected an undefined-instruction exception",
     ] {
         expect_report(&outcome, words);
     }
@@ -84,8 +84,8 @@ fn an_access_that_no_device_takes_is_told_with_the_device() {
 fn a_system_register_that_it_has_not_is_told_by_name() {
     let outcome = try_steps(Boot::virt(), "names");
     for words in [
-        "read of PMCR_EL0, which it has not; it takes an undefined instruction",
-        "read of DBGBVR2_EL1, which it has not; it takes an undefined instruction",
+        "read of PMCR_EL0, which this guest does not have; injected an undefined-instruction exception",
+        "read of DBGBVR2_EL1, which this guest does not have; injected an undefined-instruction exception",
     ] {
         expect_report(&outcome, words);
     }

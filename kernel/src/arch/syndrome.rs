@@ -149,7 +149,7 @@ impl fmt::Display for Class {
             Self::SpAlignment => f.write_str("misaligned stack pointer"),
             Self::Breakpoint(immediate) => write!(f, "BRK #{immediate:#x}"),
             Self::HypervisorCall(immediate) => write!(f, "HVC #{immediate:#x}"),
-            Self::SecureMonitorCall(immediate) => write!(f, "SMC #{immediate:#x} that nobody answers"),
+            Self::SecureMonitorCall(immediate) => write!(f, "SMC #{immediate:#x}, which no service answers"),
             Self::FloatingPoint => f.write_str("trapped floating-point instruction"),
             Self::IllegalState => f.write_str("illegal execution state"),
             Self::SystemError => f.write_str("SError"),
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn classes_print_in_words() {
         assert_eq!(Syndrome::new(0x9600_0046).class().to_string(), "data write, translation fault");
-        assert_eq!(Syndrome::new(0x5e00_0000).class().to_string(), "SMC #0x0 that nobody answers");
+        assert_eq!(Syndrome::new(0x5e00_0000).class().to_string(), "SMC #0x0, which no service answers");
         assert_eq!(Syndrome::new(0xbe00_0000).class().to_string(), "SError");
         assert_eq!(Syndrome::new(0xea00_0000).class().to_string(), "exception class 0x3a");
     }

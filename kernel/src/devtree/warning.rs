@@ -48,7 +48,7 @@ pub enum TreeWarning {
     InitrdOrder { start: u64, end: u64 },
     #[error("/chosen has {property} alone: no initrd")]
     InitrdHalf { property: &'static str },
-    #[error("{what} is reserved, but shared with nobody: guests share no memory")]
+    #[error("{what} is reserved and not shared: guests share no memory")]
     SharedMemory { what: Owned },
     #[error("{node} shares {size:#x} bytes of any memory: ignored, guests share no memory")]
     SharedAnywhere { node: String, size: u64 },

@@ -61,7 +61,7 @@ unsafe impl TableSource for TablePool {
         let link = ptr::with_exposed_provenance_mut::<u64>(page.get() as usize);
         // SAFETY: the page is on the list, so it belongs to the pool, and is aligned.
         let next = unsafe { link.read() };
-        // SAFETY: as above.
+        // SAFETY: the page is the pool's until this returns, so nobody else sees its first word change.
         unsafe { link.write(0) };
         self.first = (next != END).then_some(PhysAddr::new(next));
         self.pages -= 1;

@@ -41,6 +41,6 @@ pub(super) fn write(mapping: &Mapping<'_>, offset: u64, value: u64) {
 }
 
 pub(super) fn read(mapping: &Mapping<'_>, offset: u64) -> u64 {
-    // SAFETY: as for `write`.
+    // SAFETY: the tests read frames of their own, through mappings that live, at offsets inside.
     unsafe { word(mapping, offset).read_volatile() }
 }

@@ -104,7 +104,7 @@ pub(super) unsafe fn give_pool(vmap: &Vmap, heap: &Heap, pool: &Range<Mfn>) -> R
     let middle = PhysAddr::new(start.get() + POOL_TABLE_BYTES);
     // SAFETY: the frames were just mapped read-write at their address, and are nobody's else.
     vmap.with_table(|table| unsafe { table.source_mut().add(start..middle, arch::zero) });
-    // SAFETY: as above, for the part that did not become page tables.
+    // SAFETY: what did not become page tables was mapped read-write at its address with them, and is used by nobody.
     unsafe { heap.add(middle.get() as usize, (end.get() - middle.get()) as usize) };
     Ok(())
 }

@@ -64,10 +64,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     let _ = writeln!(Emergency);
     let (here, frame): (u64, u64);
-    // SAFETY: reads two registers.
-    unsafe {
-        asm!("adr {}, .", "mov {}, x29", out(reg) here, out(reg) frame, options(nomem, nostack, preserves_flags))
-    };
+    // SAFETY: the program counter goes into a register that the compiler chose, and nothing else changes.
+    unsafe { asm!("adr {}, .", out(reg) here, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: the frame pointer, which each function keeps, is copied into a register that the compiler chose.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
     backtrace::print(&mut Emergency, here, 0, frame);
     finish(Outcome::Failure)
 }

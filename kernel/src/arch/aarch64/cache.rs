@@ -141,7 +141,8 @@ macro_rules! for_each_line {
             }
             for offset in (rounds..bytes).step_by(line) {
                 let at = start.wrapping_add(offset);
-                // SAFETY: as above.
+                // SAFETY: writing a line back, and dropping it then, changes nothing that a program sees; the line has at
+                // least a byte of `memory`, so it is mapped.
                 unsafe { asm!(concat!($operation, ", {}"), in(reg) at, options(nostack, preserves_flags)) };
             }
             drain();

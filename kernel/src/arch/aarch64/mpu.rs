@@ -77,7 +77,8 @@ macro_rules! write_direct {
     ($n:expr, $value:expr, $($number:literal => $encoding:literal),* $(,)?) => {
         match $n {
             $(
-                // SAFETY: as for `writable`.
+                // SAFETY: what a region does to the memory that Rust knows is up to whoever made `Mpu`, see there. Without
+                // `nomem` the compiler keeps memory accesses on their side of it.
                 $number => unsafe {
                     asm!(concat!("msr ", $encoding, ", {}"), in(reg) $value, options(nostack, preserves_flags))
                 },

@@ -30,7 +30,7 @@ impl TlbOps for Tlb {
         match scope {
             // SAFETY: a TLB is a cache of the page tables: with less in it the program does the same.
             Scope::Leaf => unsafe { asm!("tlbi vale2is, {}", in(reg) page, options(nostack, preserves_flags)) },
-            // SAFETY: as above.
+            // SAFETY: entries of upper levels are copies of the page tables too: with fewer of them the program does the same.
             Scope::Walk => unsafe { asm!("tlbi vae2is, {}", in(reg) page, options(nostack, preserves_flags)) },
         }
     }

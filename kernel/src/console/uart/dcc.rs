@@ -50,7 +50,7 @@ impl Registers for DebugChannel {
     fn read(&self, register: usize) -> u32 {
         let value: u64;
         match register {
-            // SAFETY: reads a status that reading does not change.
+            // SAFETY: MDCCSR_EL0 has the state of the channel, which a read leaves as it is.
             STATUS => unsafe { asm!("mrs {}, mdccsr_el0", "isb", out(reg) value, options(nostack)) },
             // SAFETY: takes the debugger's word out of the register, and nothing else in the image reads it.
             _ => unsafe { asm!("mrs {}, dbgdtrrx_el0", "isb", out(reg) value, options(nostack)) },

@@ -79,7 +79,7 @@ fn memory_that_is_shared_is_reserved_and_told() {
     );
     assert_eq!(
         bootargs(below(&[0x5000_0000, 0x6000_0000, 0x1000])).1[0].to_string(),
-        "shared memory /chosen/shm@0 [0x50000000, 0x50001000) is reserved, but shared with nobody: guests share no memory"
+        "shared memory /chosen/shm@0 [0x50000000, 0x50001000) is reserved and not shared: guests share no memory"
     );
     // Memory of Xen's choice.
     assert_eq!(owned(below(&[0x6000_0000, 0x1000])).unwrap(), []);

@@ -41,7 +41,7 @@ enum EntryPlace {
 
 // SAFETY: `place` leads to entries made of atomics, which any CPU may use at any time; nothing else is shared.
 unsafe impl Send for FrameTable {}
-// SAFETY: as above.
+// SAFETY: a shared reference leads to entries made of atomics and to constants; nothing is changed through it otherwise.
 unsafe impl Sync for FrameTable {}
 
 impl FrameTable {

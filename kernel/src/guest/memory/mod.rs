@@ -175,7 +175,8 @@ impl GuestMemory {
             unsafe { Window::open(host, mfn, count) }?
         } else {
             let frames = self.frames(host, first, count).ok_or(outside)??;
-            // SAFETY: as above; no frame is there twice, because no two extents share one.
+            // SAFETY: the frames are RAM of this guest, borrowed mutably for as long as the window lives, and no CPU runs the
+            // guest. No frame is there twice, because no two extents share one.
             unsafe { Window::open_scattered(host, &frames) }?
         };
         Ok(window.cut(start.get() - first.get(), bytes))

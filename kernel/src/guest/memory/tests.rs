@@ -39,7 +39,7 @@ fn contents(frames: &Range<Mfn>) -> &[u8] {
 
 fn fill(frames: &Range<Mfn>, byte: u8) {
     let start = core::ptr::with_exposed_provenance_mut::<u8>(frames.start.address().get() as usize);
-    // SAFETY: as above, and nothing refers to it during this statement.
+    // SAFETY: memory of `testing::memory`, which lives for ever, and to which nothing refers during this statement.
     unsafe { start.write_bytes(byte, frames.bytes() as usize) };
 }
 

@@ -92,7 +92,7 @@ impl fmt::Display for Trap {
             Direction::Read => "read",
             Direction::Write => "write",
         };
-        write!(f, "{access} of {}, which it has not", self.register)
+        write!(f, "{access} of {}, which this guest does not have", self.register)
     }
 }
 

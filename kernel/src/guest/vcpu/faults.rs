@@ -98,7 +98,7 @@ impl Vcpu<'_> {
                 _ => (),
             }
         }
-        self.complain(frame, format_args!("{}: {nearest}; it takes an external abort", Wanted(abort)));
+        self.complain(frame, format_args!("{}: {nearest}; injected an external abort", Wanted(abort)));
         self.external_abort(frame, abort)
     }
 
@@ -110,7 +110,7 @@ impl Vcpu<'_> {
             return self.nothing_there(frame, esr);
         }
         let abort = &Abort::decode(&fault_registers(esr));
-        self.complain(frame, format_args!("{}: {why}; it takes an external abort", Wanted(abort)));
+        self.complain(frame, format_args!("{}: {why}; injected an external abort", Wanted(abort)));
         self.external_abort(frame, abort)
     }
 
@@ -137,14 +137,14 @@ impl Vcpu<'_> {
         if frame.pc.wrapping_sub(el1::vector_base() & !(VECTORS_BYTES - 1)) < VECTORS_BYTES {
             return self.stop(frame, format!("its exception vectors are not in memory: {what}, {nearest}"));
         }
-        self.complain(frame, format_args!("{what}: {nearest}; it takes an external abort"));
+        self.complain(frame, format_args!("{what}: {nearest}; injected an external abort"));
         self.inject(frame, Cause::InstructionAbort { address: FAR_EL2.get() })
     }
 
     /// Something that the guest may not do, or that nobody knows.
     #[cold]
     pub(super) fn undefined(&mut self, frame: &mut GuestFrame, what: &dyn fmt::Display) -> Next {
-        self.complain(frame, format_args!("{what}; it takes an undefined instruction"));
+        self.complain(frame, format_args!("{what}; injected an undefined-instruction exception"));
         self.inject(frame, Cause::Undefined)
     }
 
@@ -170,7 +170,7 @@ impl Vcpu<'_> {
             return self.go_on(frame, esr);
         }
         let class = Syndrome::new(esr).class();
-        self.undefined(frame, &format_args!("{class} in AArch32, which this guest has not"))
+        self.undefined(frame, &format_args!("{class} in AArch32, which this guest does not have"))
     }
 
     /// Lets the guest go on in its exception handler.
@@ -186,7 +186,7 @@ impl Vcpu<'_> {
         // SAFETY: the guest goes on at the vector for this exception.
         unsafe { el1::set_exception(entry.esr, entry.elr, entry.spsr) };
         if let Some(far) = entry.far {
-            // SAFETY: as above.
+            // SAFETY: the exception that the guest takes is one with a fault address, which FAR_EL1 holds from then on.
             unsafe { el1::set_fault_address(far) };
         }
         (frame.pc, frame.pstate) = (entry.pc, entry.pstate);

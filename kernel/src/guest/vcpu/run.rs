@@ -78,7 +78,7 @@ extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame
     } else if Some(id) == console {
         vcpu.keys(frame)
     } else {
-        warn!("interrupt {id}, which nobody asked for");
+        warn!("unexpected interrupt {id}");
         Next::Resume
     };
     gic::deactivate(id);
