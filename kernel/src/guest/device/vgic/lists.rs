@@ -41,13 +41,14 @@ impl Vgic {
         lists: &mut impl ListRegisters,
     ) -> bool {
         let bank = &self.banks[index];
+        // While others wait, the slot may be due to a more urgent one; and what was lent with more than its pending latch
+        // must go through the bank, where notes of what happened meanwhile are merged.
         if self.cpus[cpu.index()].asked != Maintenance::NOTHING || !bank.was_lent_pending(n, cpu) {
             return false;
         }
         let slot = bank.slot(n);
         let listed = lists.read(slot);
-        let again = listed.state() == InterruptState::Invalid
-            && listed.end() == OnEnd::Physical(PhysIntid::new(physical.get()));
+        let again = listed.state() == InterruptState::Invalid && listed.end() == OnEnd::Physical(physical);
         if again {
             lists.write(slot, listed.with_state(InterruptState::Pending));
         }
@@ -84,10 +85,12 @@ impl Vgic {
         lists: &mut impl ListRegisters,
     ) -> Kick {
         let bit = 1 << n;
+        // Others wait for a list register already: who gets one has to be decided among all.
         if self.cpus[cpu.index()].asked != Maintenance::NOTHING {
             return self.refill(cpu, lists) | self.kicks(cpu, index, bit);
         }
         if self.banks[index].owner(n) != Some(cpu) || self.listable(index) & bit == 0 {
+            // Its former register still holds the state that `lift` moved back into the bank: it must not count twice.
             if let Some(slot) = slot {
                 lists.write(slot, ListRegister::EMPTY);
             }
@@ -108,6 +111,8 @@ impl Vgic {
         if free != 0 {
             return (Some(free.trailing_zeros() as usize), Kick::NONE);
         }
+        // One whose interrupt the guest has ended is empty in hardware and still counts as used: the bank has to learn of the
+        // end before the register can hold another.
         let Some(slot) = ones(all & lists.empty()).next() else { return (None, Kick::NONE) };
         let Some((index, n)) = self.locate(cpu, self.cpus[cpu.index()].held[slot as usize]) else {
             return (None, Kick::NONE);
@@ -128,6 +133,8 @@ impl Vgic {
     ) {
         let id = self.id_of(index, n);
         let deliverable = self.deliverable(index);
+        // First the bank gives the state away, then the hardware has it: in between nobody can see it twice, as this CPU is at
+        // EL2. From the write on, only the list register knows whether the guest has acknowledged the interrupt.
         let value = self.banks[index].lend(n, id, (cpu.index(), slot), deliverable, waiting);
         self.cpus[cpu.index()].used |= 1 << slot;
         self.cpus[cpu.index()].held[slot] = id;
@@ -151,7 +158,8 @@ impl Vgic {
         lists: &mut impl ListRegisters,
         act: impl FnOnce(&mut super::bank::InterruptBank),
     ) -> Kick {
-        // What a guest configures is mostly idle.
+        // What a guest configures is mostly idle, and then nothing of it is in a list register. Otherwise state moves back
+        // first, so that `act` changes all of it and not only the part that stayed in the bank.
         let idle = self.banks[index].busy() & bits == 0;
         let mut kick = if idle { Kick::NONE } else { self.fold(cpu, lists) };
         act(&mut self.banks[index]);

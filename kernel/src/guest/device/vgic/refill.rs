@@ -1,11 +1,11 @@
 //! Reading all list registers of a CPU back, and filling them anew.
 //!
-//! Active interrupts come first, since the hardware ends only what it finds listed. But one list register is always left to
-//! the best of those that are pending. While others wait, the interface asks for maintenance as soon as it has none that is
-//! pending, and as those listed go before those that wait, the order is kept. What the guest keeps out at its CPU interface
-//! goes last, and while anything waits, the interface asks for maintenance when the guest changes that to the good of what
-//! waits. While active ones wait, it asks at the end of one that it has not; which one that was follows from the priorities
-//! that the guest still runs at.
+//! Active interrupts come first, because the hardware ends only interrupts that it finds listed. One list register is always
+//! left for the most urgent pending interrupt. While pending interrupts wait for a list register, the CPU interface raises a
+//! maintenance interrupt as soon as no listed interrupt is pending (NPIE). Listed interrupts are more urgent than waiting ones,
+//! so the order is kept. Interrupts of a group that the guest has disabled at its CPU interface come last, and while any of them
+//! waits, enabling the group raises a maintenance interrupt. While active interrupts wait, the end of an interrupt that is not
+//! listed raises one (LRENPIE); the priorities at which the guest still runs say which interrupt has ended.
 
 use super::bank::{Waiting, ones};
 use super::lists::count;
@@ -92,6 +92,7 @@ impl Vgic {
             }
         });
 
+        // One register stays for the best pending one: were all taken by active ones, nothing could preempt them.
         let count = count(lists);
         let room = if pending.seen() == 0 { count } else { count - 1 };
         let active_listed = active.first(room);
@@ -108,6 +109,7 @@ impl Vgic {
                 slot += 1;
             }
         }
+        // What was in the others has moved back into the banks, and must not be delivered from here as well.
         for empty in slot..count {
             lists.write(empty, ListRegister::EMPTY);
         }

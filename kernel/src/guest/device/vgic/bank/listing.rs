@@ -75,6 +75,8 @@ impl InterruptBank {
             false if again => OnEnd::Maintenance,
             false => OnEnd::Silent,
         };
+        // The latch moves only if the register is pending for it: pending for its line alone, the bank keeps seeing the line,
+        // and the end of the interrupt (OnEnd::Maintenance) looks at the line again. The active state always moves.
         self.lent_latch |= self.latched & pending;
         self.latched &= !pending;
         self.lent_active |= active;
@@ -89,6 +91,8 @@ impl InterruptBank {
     pub(in super::super) fn take_back(&mut self, n: u32, listed: ListRegister) {
         let bit = 1 << n;
         let (pending, active) = self.seen(n, listed);
+        // The end of an interrupt is matched by the priority and the group that it was acknowledged with: those of the list
+        // register, whatever the guest has configured since.
         if active == 0 {
             self.acknowledged &= !bit;
         } else if self.was_acknowledged_there(n, listed) {
@@ -101,6 +105,8 @@ impl InterruptBank {
             // The hardware deactivated the physical interrupt, of which there may be another since.
             self.linked &= !bit | self.relinked;
         }
+        // Merged, not stored: the latch may have been set again in the bank while the register had the older one. `seen` has
+        // left out what was taken away meanwhile, so the notes of that go now.
         self.latched |= pending;
         self.active |= active;
         for word in [

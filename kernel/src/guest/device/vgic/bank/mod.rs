@@ -1,9 +1,10 @@
 //! The state of 32 interrupts, as far as it is not in a list register.
 //!
 //! A word has a bit for each interrupt, so that a register of the guest is a word, and what can be delivered is a few
-//! operations on words. State *moves*: what a list register is given of an interrupt leaves the bank, and what comes back
-//! is merged with what happened meanwhile. So another CPU can make an interrupt pending that is listed elsewhere, and
-//! neither is lost; if it takes something away, it leaves a note for the one that will read the list register.
+//! operations on words. State *moves*: state that goes into a list register leaves the bank, and state that comes back is
+//! merged with what happened meanwhile. So another CPU can make an interrupt pending that is listed elsewhere, and neither
+//! occurrence is lost. If another CPU takes state away, it leaves a note (`forget_pending`, `forget_active`) for the CPU that
+//! will read the list register.
 
 mod listing;
 
@@ -32,22 +33,24 @@ pub(super) struct InterruptBank {
     /// Pending by an edge or by software.
     latched: u32,
     active: u32,
-    /// Active because the guest acknowledged them, not because it wrote to a register; of those, the ones in group 1 then.
+    /// Active because the guest acknowledged them, and not because it wrote to a register; and which of them were in group 1
+    /// when they were acknowledged.
     acknowledged: u32,
     acknowledged_group: u32,
     /// In a list register of their holder.
     resident: u32,
-    /// Of those, the ones that took their latch, or their being active, along.
+    /// Resident interrupts whose pending latch moved into the list register, and those whose active state did.
     lent_latch: u32,
     lent_active: u32,
-    /// Of those, the ones that must not bring it back.
+    /// Resident interrupts that were made not pending, or not active, while a list register had that state: when it is read
+    /// back, the state is dropped.
     forget_pending: u32,
     forget_active: u32,
-    /// With an active physical interrupt.
+    /// Interrupts for which a physical interrupt is active.
     linked: u32,
-    /// Of those, the ones that are still resident with the link they had before, which has ended.
+    /// Linked interrupts whose list register still names the physical interrupt before this one, which has ended.
     relinked: u32,
-    /// Whose physical interrupt is to be deactivated by the vCPU that the bank belongs to.
+    /// Interrupts whose physical interrupt the vCPU of this bank is to deactivate: a PPI can be deactivated on its CPU only.
     to_release: u32,
     pub(super) priority: [u8; INTERRUPTS],
     /// The priority with which an interrupt was acknowledged.
@@ -169,12 +172,12 @@ impl InterruptBank {
         self.affinity[n as usize]
     }
 
-    /// Those that are pending, apart from what list registers took along.
+    /// Pending interrupts, without pending latches that moved into list registers.
     pub(super) fn pending(&self) -> u32 {
         self.latched | self.line & !self.edge
     }
 
-    /// Those that are active, apart from what list registers took along.
+    /// Active interrupts, without active states that moved into list registers.
     pub(super) fn active(&self) -> u32 {
         self.active
     }
