@@ -3,7 +3,7 @@
 use crate::{FAULT_STACK_BYTES, GIVE_INTERRUPTS, Layout, STACK_BYTES};
 use core::arch::global_asm;
 use core::ptr::addr_of;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use lacuna_board::{BOARD, EarlyUart, Firmware, RegisterWrite, Room, Start, Width};
 
 /// The board's UART, if this image uses it before the device tree is read.
@@ -24,13 +24,18 @@ static UART_SETUP: [RegisterWrite; UART_WRITES] =
 /// Whether semihosting answers: stored by the entry code, once, before any Rust runs.
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
 
+/// The [`CpuStart`](crate::CpuStart) of the CPU that is being started, or null. That CPU reads it past the caches.
+static PENDING: AtomicPtr<crate::CpuStart> = AtomicPtr::new(core::ptr::null_mut());
+
 // One block: the compiler keeps no order between two, and each file uses what the ones before it define.
 global_asm!(
     include_str!("macros.S"),
     include_str!("vectors.S"),
     include_str!("entry.S"),
     include_str!("el3.S"),
+    include_str!("secondary.S"),
     guests = const cfg!(feature = "guests") as u32,
+    cpus = const cfg!(feature = "cpus") as u32,
     has_el3 = const matches!(BOARD.firmware, Firmware::Possible) as u32,
     semihosting = const cfg!(feature = "semihosting") as u32,
     early_uart = const EARLY_UART.is_some() as u32,
@@ -61,6 +66,7 @@ global_asm!(
         None => 0,
     },
     answers = sym SEMIHOSTING,
+    pending = sym PENDING,
 );
 
 unsafe extern "C" {
@@ -124,6 +130,25 @@ pub fn is_leaving_guest(elr: u64) -> bool {
         static serror_window_end: u8;
     }
     (addr_of!(serror_window) as u64..=addr_of!(serror_window_end) as u64).contains(&elr)
+}
+
+/// Where a CPU that is started begins: a physical address.
+#[cfg(feature = "cpus")]
+pub fn secondary_entry() -> u64 {
+    unsafe extern "C" {
+        static secondary_entry: u8;
+    }
+    addr_of!(secondary_entry) as u64
+}
+
+/// Says which CPU is being started from now on, and returns the memory that has to be cleaned to the point of coherency before
+/// that CPU can know. It finds its block and its stack by way of `start`.
+#[cfg(feature = "cpus")]
+pub fn set_pending(start: &'static crate::CpuStart) -> &'static [u8] {
+    PENDING.store(core::ptr::from_ref(start).cast_mut(), Ordering::Relaxed);
+    // SAFETY: the bytes of a static, which are initialised. Nothing reads them through the slice while they change: it is for
+    // cache maintenance, which takes its address.
+    unsafe { core::slice::from_raw_parts(PENDING.as_ptr().cast(), size_of_val(&PENDING)) }
 }
 
 /// Whether semihosting answers, as far as this image would use it: the entry code asked once, and took the exception that

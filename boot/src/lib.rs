@@ -12,6 +12,7 @@
 mod entry;
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Size of a CPU's stack, in bytes. `image.ld` has it too.
 pub const STACK_BYTES: u64 = 32 << 10;
@@ -39,7 +40,16 @@ const _: () = assert!(size_of::<VectorState>() == 6 * 8, "vectors.S lays the sta
 impl VectorState {
     /// For the CPU that boots: `entry.S` puts the stacks in, which the linker script made for it. CNTVOFF_EL2 is 0.
     pub const fn for_boot_cpu() -> Self {
-        Self { stacks: [Cell::new(0), Cell::new(0)], virtual_offset: Cell::new(0), saved: [const { Cell::new(0) }; 3] }
+        Self::new(0, 0)
+    }
+
+    /// For a CPU that is started, whose stacks begin at these addresses. CNTVOFF_EL2 is 0.
+    pub const fn new(stack: u64, fault_stack: u64) -> Self {
+        Self {
+            stacks: [Cell::new(stack), Cell::new(fault_stack)],
+            virtual_offset: Cell::new(0),
+            saved: [const { Cell::new(0) }; 3],
+        }
     }
 
     /// Both stacks, as addresses.
@@ -51,6 +61,59 @@ impl VectorState {
     /// To be called before CNTVOFF_EL2 is set to `offset`: an exception in between sets it, which is as good.
     pub fn set_virtual_offset(&self, offset: u64) {
         self.virtual_offset.set(offset);
+    }
+}
+
+/// What a CPU that is started needs before it can run Rust. `secondary.S` knows the offset of each field.
+///
+/// The CPU reads it, and writes a refusal, past the caches. So it lies in cache lines of its own, whatever their size: a line
+/// has at most 2 KiB (CTR_EL0.CWG, DDI 0487, D24.2.34).
+#[derive(Debug)]
+#[repr(C, align(2048))]
+pub struct CpuStart {
+    /// The affinity of the CPU.
+    pub affinity: u64,
+    /// MAIR_EL2, TCR_EL2, TTBR0_EL2 and SCTLR_EL2 of the CPU that boots.
+    pub translation: [u64; 4],
+    /// TPIDR_EL2: the address of its block, which begins with its [`VectorState`].
+    pub block: u64,
+    /// The address at which its stack ends.
+    pub stack_top: u64,
+    /// Why it cannot go on, and the register that says so; 0 if it can, or has not arrived.
+    refusal: [AtomicU64; 2],
+}
+
+const _: () = assert!(core::mem::offset_of!(CpuStart, refusal) == 56, "secondary.S lays it out by hand");
+
+/// Why a CPU that was started does not turn its MMU on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It arrived at this exception level, not at EL2.
+    Level(u64),
+    /// It runs EL2 with its host extensions only (HCR_EL2.E2H).
+    HostExtensions,
+    /// It has no 4 KiB translation granule: ID_AA64MMFR0_EL1.TGran4.
+    Granule,
+    /// It has fewer physical address bits: ID_AA64MMFR0_EL1.PARange.
+    PhysicalRange(u64),
+}
+
+impl CpuStart {
+    /// For the CPU with this affinity.
+    pub const fn new(affinity: u64, translation: [u64; 4], block: u64, stack_top: u64) -> Self {
+        Self { affinity, translation, block, stack_top, refusal: [const { AtomicU64::new(0) }; 2] }
+    }
+
+    /// Why the CPU cannot go on. To be read after the caches have dropped what they hold of `self`.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let [reason, value] = self.refusal.each_ref().map(|word| word.load(Ordering::Acquire));
+        match reason {
+            1 => Some(Refusal::Level(value >> 2)),
+            2 => Some(Refusal::HostExtensions),
+            3 => Some(Refusal::Granule),
+            4 => Some(Refusal::PhysicalRange(value & 0xf)),
+            _ => None,
+        }
     }
 }
 
@@ -142,3 +205,5 @@ impl Layout {
 pub use entry::{invalidate_image, layout, semihosting_answers};
 #[cfg(all(target_os = "none", feature = "guests"))]
 pub use entry::{is_leaving_guest, run_guest};
+#[cfg(all(target_os = "none", feature = "cpus"))]
+pub use entry::{secondary_entry, set_pending};

@@ -2,6 +2,7 @@
 // empty where an image has no use for them.
 
 .equ GUESTS,            {guests}
+.equ CPUS,              {cpus}          // whether other CPUs than the one that boots are started
 .equ HAS_EL3,           {has_el3}       // whether there may be an EL3 to be entered at
 .equ SEMIHOSTING,       {semihosting}
 .equ EARLY_UART,        {early_uart}

@@ -9,12 +9,12 @@
 //! cannot, the panic handler ends the machine with the heap's usage. What a guest or a device tree decides the size of is
 //! reserved first ([`HostMemory::reserve_heap`](crate::memory::HostMemory::reserve_heap)).
 
+use crate::arch::lock::SpinLock;
 use buddy_system_allocator::Heap as Buddy;
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
-use spin::mutex::SpinMutex;
 
 /// Bytes of the reserve: more than one operation of the page allocator can use. That is at most 64 frames given back to free
 /// lists and 18 splits, each of which can make three nodes of a quarter KiB.
@@ -27,7 +27,7 @@ const ORDERS: usize = 28;
 
 /// A heap.
 pub struct Heap {
-    state: SpinMutex<HeapState>,
+    state: SpinLock<HeapState>,
     /// Whether `state.reserve` is empty, readable without the lock.
     needs_reserve: AtomicBool,
 }
@@ -67,7 +67,7 @@ impl Heap {
     /// A heap without any memory.
     pub const fn new() -> Self {
         let state = HeapState { buddy: Buddy::new(), reserve: None };
-        Self { state: SpinMutex::new(state), needs_reserve: AtomicBool::new(true) }
+        Self { state: SpinLock::new(state), needs_reserve: AtomicBool::new(true) }
     }
 
     /// Adds the `bytes` bytes from `start`.

@@ -1,9 +1,9 @@
 //! The machine's interrupt controller, and which of its interrupts come to EL2.
 
-use crate::arch::aarch64::el3;
-use crate::arch::aarch64::gic::{Gic, affinity, enable_system_registers, find_redistributor};
+use crate::arch::aarch64::gic::{Gic, enable_system_registers, find_redistributor};
+use crate::arch::aarch64::{cpu, el3};
 use crate::base::addr::{PhysAddr, Span};
-use crate::base::id::PhysIntid;
+use crate::base::id::{Mpidr, PhysIntid};
 use crate::base::interrupt::{Interrupt, Trigger};
 use crate::devtree::{self, Facts};
 use crate::vmap::{Vmap, VmapError};
@@ -36,12 +36,12 @@ pub enum ControllerError {
         bytes: u64,
     },
     /// No redistributor says that it is this CPU's.
-    #[error("{node} has no redistributor for this CPU, MPIDR {mpidr:#x}")]
+    #[error("{node} has no redistributor for this CPU, MPIDR {mpidr}")]
     NoRedistributor {
         /// The controller's node.
         node: alloc::string::String,
         /// The CPU's affinity.
-        mpidr: u64,
+        mpidr: Mpidr,
     },
     /// EL3 was entered by this image, and does not do what its code there does.
     #[error("interrupts of {node} stay the Secure state's: EL3 answered {answer:#x}")]
@@ -118,7 +118,7 @@ fn set_up(vmap: &'static Vmap, controller: &devtree::GicFacts) -> Result<Gic, Co
         mapped.map_err(|source| ControllerError::Unmappable { node: node(), source })
     };
     let distributor = map(&controller.distributor)?.cast::<Gicd>();
-    let mpidr = affinity();
+    let mpidr = cpu::affinity();
     let mut own = None;
     for region in &controller.redistributors {
         let (registers, bytes) = (map(region)?, region.bytes());

@@ -20,6 +20,8 @@ use lacuna::memory_map::PhysLimit;
 #[cfg(not(feature = "guests"))]
 use lacuna::report;
 use lacuna::report::Report;
+#[cfg(feature = "selftest")]
+use lacuna::selftest::{self, Subject};
 use lacuna::start::{self, BackendError, DeviceTree, Hardware, PoolError, SilentError, StartError, TreeError};
 use lacuna::stopwatch::Stopwatch;
 use lacuna::vmap::{FRAMETABLE_SPAN, VmapError};
@@ -96,14 +98,40 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
     let host = HostMemory::new(table, PageAlloc::new(table, frames.into_free()), vmap, &HEAP);
     clock.lap("page allocator");
 
-    let (cpus, memory_map) = (facts.cpus, &memory);
-    Report { layout: &layout, cpus, memory: memory_map, plan: &plan, chunks: &chunks, host: &host, clock: &clock }
-        .print();
+    #[cfg(feature = "cpus")]
+    let crew = start::start_others(&host, &facts, options.max_cpus);
+    #[cfg(feature = "cpus")]
+    clock.lap("other CPUs");
+
+    let (cpus, memory_map) = (facts.cpus.len(), &memory);
+    #[cfg(feature = "cpus")]
+    let running = Some(crew.count());
+    #[cfg(not(feature = "cpus"))]
+    let running = None;
+    Report {
+        layout: &layout,
+        cpus,
+        running,
+        memory: memory_map,
+        plan: &plan,
+        chunks: &chunks,
+        host: &host,
+        clock: &clock,
+    }
+    .print();
     #[cfg(feature = "bench")]
     lacuna::bench::run(&host, &clock);
     #[cfg(feature = "selftest")]
-    if lacuna::selftest::run(&host, &plan, &options, facts.guests.len()) == Outcome::Failure {
-        return Ok(Outcome::Failure);
+    {
+        let subject = Subject {
+            host: &host,
+            plan: &plan,
+            #[cfg(feature = "cpus")]
+            crew: &crew,
+        };
+        if selftest::run(&subject, &options, facts.guests.len()) == Outcome::Failure {
+            return Ok(Outcome::Failure);
+        }
     }
     #[cfg(feature = "guests")]
     return Ok(lacuna::guest::run::run(&host, &facts, options.mitigations)?);

@@ -1,9 +1,10 @@
 //! The memory of a running hypervisor: frametable, frames, address space, heap.
 //!
 //! Frames, heap and page tables need one another: free lists live in the heap, the heap grows by frames, and frames are
-//! mapped by page tables, which are frames too. [`HostMemory`] keeps them apart: before each operation, while no lock is held,
-//! it fills up what runs low, so that nothing ever has to grow in the middle of something else.
+//! mapped by page tables, which are frames too. [`HostMemory`] keeps them apart: before each operation, while no lock of theirs is held,
+//! it fills up what runs low, so that nothing ever has to grow in the middle of something else. CPUs take turns.
 
+use crate::arch::lock::{SpinLock, SpinLockGuard};
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
 use crate::frames::frametable::page_info::FrameOwner;
@@ -21,8 +22,11 @@ pub struct HostMemory {
     pages: PageAlloc<'static>,
     vmap: &'static Vmap,
     heap: &'static Heap,
-    /// Bytes that heap and page tables have taken from the page allocator.
+    /// Bytes that heap, page tables and stacks have taken from the page allocator for good.
     grown: AtomicU64,
+    /// Whose turn it is. What an operation may need is filled up under this lock, and the operation runs under it: else two
+    /// CPUs could find the same memory, and one of them would lack it in the middle.
+    turn: SpinLock<()>,
 }
 
 impl HostMemory {
@@ -33,9 +37,18 @@ impl HostMemory {
         vmap: &'static Vmap,
         heap: &'static Heap,
     ) -> Self {
-        let host = Self { table, pages, vmap, heap, grown: AtomicU64::new(0) };
+        let host = Self { table, pages, vmap, heap, grown: AtomicU64::new(0), turn: SpinLock::new(()) };
         host.replenish(0);
         host
+    }
+
+    /// Has this CPU's operation begin: waits for that of any other, and fills up what it may need, also for a mapping of
+    /// `pages` pages.
+    #[inline]
+    fn begin(&self, pages: u64) -> SpinLockGuard<'_, ()> {
+        let turn = self.turn.lock();
+        self.replenish(pages);
+        turn
     }
 
     /// The frametable.
@@ -54,8 +67,20 @@ impl HostMemory {
     ///
     /// As there.
     pub fn alloc(&self, order: u32, owner: FrameOwner) -> Result<Mfn, PageError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         self.pages.alloc(order, owner)
+    }
+
+    /// Allocates 2^`order` frames that the hypervisor keeps for good.
+    ///
+    /// # Errors
+    ///
+    /// As [`PageAlloc::alloc`].
+    pub fn alloc_for_good(&self, order: u32) -> Result<Mfn, PageError> {
+        let _turn = self.begin(0);
+        let first = self.pages.alloc(order, FrameOwner::HYPERVISOR)?;
+        self.grown.fetch_add(PAGE_SIZE << order, Ordering::Relaxed);
+        Ok(first)
     }
 
     /// Frees 2^`order` frames: see [`PageAlloc::free`].
@@ -64,7 +89,7 @@ impl HostMemory {
     ///
     /// As there.
     pub fn free(&self, first: Mfn, order: u32) -> Result<(), PageError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         self.pages.free(first, order)
     }
 
@@ -83,7 +108,7 @@ impl HostMemory {
     ///
     /// As there.
     pub fn put_page(&self, mfn: Mfn) -> Result<(), PageError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         self.pages.put_page(mfn)
     }
 
@@ -99,7 +124,7 @@ impl HostMemory {
     ///
     /// [`HeapShortage`] if there is no block of frames of that size.
     pub fn reserve_heap(&self, bytes: u64) -> Result<(), HeapShortage> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         let shortage = HeapShortage { bytes, free: self.free_bytes() };
         let layout = usize::try_from(bytes).map(Layout::array::<u8>);
         if layout.is_ok_and(|layout| layout.is_ok_and(|layout| self.heap.has_room(layout))) {
@@ -118,7 +143,7 @@ impl HostMemory {
         self.pages.free_bytes()
     }
 
-    /// Bytes that heap and page tables have taken from the free frames, for good.
+    /// Bytes that heap, page tables and stacks have taken from the free frames, for good.
     pub fn grown_bytes(&self) -> u64 {
         self.grown.load(Ordering::Relaxed)
     }
@@ -151,7 +176,7 @@ impl HostMemory {
         count: u64,
         map: impl Fn() -> Result<Mapping<'m>, VmapError>,
     ) -> Result<Mapping<'m>, VmapError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         match map() {
             Err(error) if <Vmap>::is_shortage(&error) => {
                 self.replenish(count);
@@ -167,7 +192,7 @@ impl HostMemory {
     ///
     /// As there.
     pub fn vmap_frames(&self, frames: &[Mfn], attributes: Attributes) -> Result<Mapping<'static>, VmapError> {
-        self.replenish(frames.len() as u64);
+        let _turn = self.begin(frames.len() as u64);
         self.vmap.vmap(frames, attributes)
     }
 
@@ -177,7 +202,7 @@ impl HostMemory {
     ///
     /// As there.
     pub fn ioremap(&self, start: PhysAddr, bytes: u64) -> Result<Mapping<'static>, VmapError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         self.vmap.ioremap(start, bytes)
     }
 
@@ -187,7 +212,7 @@ impl HostMemory {
     ///
     /// As there.
     pub fn vunmap(&self, va: VirtAddr) -> Result<u64, VmapError> {
-        self.replenish(0);
+        let _turn = self.begin(0);
         self.vmap.vunmap(va)
     }
 

@@ -4,6 +4,7 @@ use crate::frames::frametable::plan::Form;
 use crate::pdx::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU16;
 use log::LevelFilter;
 use thiserror::Error;
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub pdx: Policy,
     /// `frametable=`: whether holes have entries where there is no MMU to leave them out.
     pub frametable: Form,
+    /// `maxcpus=`: how many CPUs run, the one that boots included.
+    pub max_cpus: NonZeroU16,
     /// `mitigations=`: whether exits from guests do what the CPU needs against speculation.
     pub mitigations: Mitigations,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             selftest: None,
             pdx: Policy::default(),
             frametable: Form::default(),
+            max_cpus: NonZeroU16::MAX,
             mitigations: Mitigations::default(),
         }
     }
@@ -88,6 +92,7 @@ impl Options {
                 "selftest" => Some((selftest(value).map(|choice| options.selftest = Some(choice)), SELF_TESTS)),
                 "pdx-compress" => Some((pdx(value).map(|policy| options.pdx = policy), POLICIES)),
                 "frametable" => Some((form(value).map(|form| options.frametable = form), FORMS)),
+                "maxcpus" => Some((value.parse().ok().map(|count| options.max_cpus = count), COUNTS)),
                 "mitigations" => Some((mitigations(value).map(|choice| options.mitigations = choice), MITIGATIONS)),
                 _ => None,
             };
@@ -120,6 +125,7 @@ const LOG_LEVELS: &str = "error, warn, info, debug, trace, 0 to 8";
 const SELF_TESTS: &str = "all, off, the start of a name";
 const POLICIES: &str = "auto, mask, offset, off";
 const FORMS: &str = "directory, contiguous";
+const COUNTS: &str = "1 to 65535";
 const MITIGATIONS: &str = "auto, off";
 
 /// A level by its name, or by Linux's number, below which the numbers of printed levels lie: 3 is an error, 4 a

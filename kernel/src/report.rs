@@ -30,6 +30,8 @@ pub struct Report<'a> {
     pub layout: &'a Layout,
     /// CPUs in the device tree, this one included.
     pub cpus: usize,
+    /// How many of them run, where this image starts others.
+    pub running: Option<usize>,
     /// Banks and their owners.
     pub memory: &'a MemoryMap,
     /// The frametable as planned.
@@ -62,8 +64,12 @@ impl Report<'_> {
         };
         info!("lacuna {version} ({memory}) at EL2, image [{:#x}, {:#x})", image.start, image.end);
         info!("cpu     MIDR {:#x}, {} physical address bits", cpu::identity(), cpu::physical_address_bits());
-        if self.cpus > 1 {
-            info!("cpus    {}: all but this one stay where firmware holds them", self.cpus);
+        match self.running {
+            Some(running) if self.cpus > 1 => info!("cpus    {running} of {} run", self.cpus),
+            None if self.cpus > 1 => {
+                info!("cpus    {}: all but this one stay where firmware holds them", self.cpus);
+            }
+            _ => (),
         }
         let (banks, memory) = (self.memory.banks(), self.memory);
         let (ram, span) = (Bytes(memory.ram_bytes()), Bytes(memory.span_bytes()));

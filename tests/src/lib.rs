@@ -33,4 +33,4 @@ pub use guest::Guest;
 pub use ktap::{Report, ReportError};
 pub use outcome::{Facts, Outcome};
 pub use running::{NEXT_KEYBOARD, Running};
-pub use tree::{Cells, Tree, set_gaps};
+pub use tree::{Cells, Cpu, Tree, set_gaps};

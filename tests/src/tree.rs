@@ -17,6 +17,25 @@ pub struct Tree {
     console_compatible: String,
     bootargs: String,
     aliases: Vec<(String, String)>,
+    cpus: Vec<Cpu>,
+}
+
+/// A CPU of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Its affinity.
+    pub mpidr: u64,
+    /// Where it waits for an address; by PSCI if nowhere.
+    pub release: Option<u64>,
+    /// `status`.
+    pub status: &'static str,
+}
+
+impl Cpu {
+    /// A CPU that PSCI starts.
+    pub fn psci(mpidr: u64) -> Self {
+        Self { mpidr, release: None, status: "okay" }
+    }
 }
 
 /// How many 32-bit cells an address or a size takes.
@@ -43,6 +62,7 @@ impl Default for Tree {
             console_compatible: "arm,pl011".into(),
             bootargs: String::new(),
             aliases: vec![],
+            cpus: vec![],
         }
     }
 }
@@ -78,6 +98,11 @@ impl Tree {
     /// Adds as many bytes of nodes that mean nothing, to the KiB.
     pub fn ballast(self, bytes: usize) -> Self {
         Self { ballast: bytes, ..self }
+    }
+
+    /// Has these CPUs, in this order.
+    pub fn cpus(self, cpus: &[Cpu]) -> Self {
+        Self { cpus: cpus.to_vec(), ..self }
     }
 
     /// Adds a boot module, `/chosen/module@<start>`.
@@ -129,6 +154,24 @@ impl Tree {
         fdt.property_string_list("compatible", vec!["arm,psci-1.0".into(), "arm,psci-0.2".into()])?;
         fdt.property_string("method", "smc")?;
         fdt.end_node(psci)?;
+
+        if !self.cpus.is_empty() {
+            let parent = fdt.begin_node("cpus")?;
+            fdt.property_u32("#address-cells", 2)?;
+            fdt.property_u32("#size-cells", 0)?;
+            for cpu in &self.cpus {
+                let node = fdt.begin_node(&format!("cpu@{:x}", cpu.mpidr))?;
+                fdt.property_string("device_type", "cpu")?;
+                fdt.property_string("status", cpu.status)?;
+                fdt.property_u64("reg", cpu.mpidr)?;
+                fdt.property_string("enable-method", if cpu.release.is_some() { "spin-table" } else { "psci" })?;
+                if let Some(release) = cpu.release {
+                    fdt.property_u64("cpu-release-addr", release)?;
+                }
+                fdt.end_node(node)?;
+            }
+            fdt.end_node(parent)?;
+        }
 
         let console = fdt.begin_node("pl011@9000000")?;
         fdt.property_string_list("compatible", vec![self.console_compatible.clone(), "arm,primecell".into()])?;

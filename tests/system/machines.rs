@@ -58,14 +58,6 @@ fn virt_passes_on_a_cpu_with_every_feature() {
 }
 
 #[test]
-fn other_cores_stay_off() {
-    let outcome = Boot::virt().cpus(4).run();
-    outcome.expect_line("cpus    4: all but this one stay where firmware holds them");
-    outcome.expect_pass();
-    assert_eq!(outcome.console.lines().filter(|line| line.starts_with("lacuna 0.")).count(), 1);
-}
-
-#[test]
 fn versal_with_4_gib_has_a_hole_and_passes() {
     let outcome = Boot::versal().memory("4G").run();
     expect_pass_with(&outcome, 2, 4 * GIB);

@@ -5,6 +5,7 @@ mod board_image;
 mod broken;
 mod bugs;
 mod consoles;
+mod cpus;
 mod fvp;
 mod guest_config;
 mod guest_escape;

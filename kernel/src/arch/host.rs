@@ -35,3 +35,8 @@ pub fn drain() {}
 pub fn ticks() -> u64 {
     0
 }
+
+/// Tells the CPU that it waits for another.
+pub fn pause() {
+    core::hint::spin_loop();
+}

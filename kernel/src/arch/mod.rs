@@ -7,6 +7,7 @@
 
 #[cfg(any(target_os = "none", test))]
 pub mod aarch64;
+pub mod capabilities;
 pub mod conduit;
 pub mod controls;
 #[cfg(any(not(target_os = "none"), feature = "mmu"))]
@@ -15,6 +16,7 @@ pub mod el1_reset;
 mod host;
 pub mod id_register;
 pub mod list_register;
+pub mod lock;
 pub mod memory_system;
 pub mod pmsa;
 pub mod region_trace;
@@ -26,9 +28,9 @@ pub mod workarounds;
 #[cfg(target_os = "none")]
 pub use aarch64::{
     cache::{clean_and_invalidate, clean_to_poc, drain, zero},
-    cpu::ticks,
+    cpu::{pause, ticks},
     mpu::Mpu,
     tlb::Tlb,
 };
 #[cfg(not(target_os = "none"))]
-pub use host::{Mpu, NoTlb as Tlb, clean_and_invalidate, clean_to_poc, drain, ticks, zero};
+pub use host::{Mpu, NoTlb as Tlb, clean_and_invalidate, clean_to_poc, drain, pause, ticks, zero};

@@ -14,6 +14,39 @@ pub struct DomainId(u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VcpuId(u16);
 
+/// The affinity of a CPU: MPIDR_EL1 with Aff3 (bits 39:32), Aff2, Aff1 and Aff0 (bits 23:0) alone (DDI 0487, D24.2.111).
+///
+/// Firmware, the interrupt controller and the device tree know a CPU by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Mpidr(u64);
+
+impl Mpidr {
+    /// The bits of an affinity.
+    const MASK: u64 = 0xff_00ff_ffff;
+
+    /// The affinity in `register`, a value of MPIDR_EL1.
+    pub const fn of_register(register: u64) -> Self {
+        Self(register & Self::MASK)
+    }
+
+    /// The affinity `value`; `None` if it has bits that belong to no affinity level.
+    pub const fn new(value: u64) -> Option<Self> {
+        if value & !Self::MASK == 0 { Some(Self(value)) } else { None }
+    }
+
+    /// The affinity, each level in its place.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Mpidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
 impl CpuId {
     /// The CPU that boots.
     pub const BOOT: Self = Self(0);

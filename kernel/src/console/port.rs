@@ -3,7 +3,9 @@
 //! Two ways lead to it. Log lines take a lock. [`Emergency`] does not, and allocates nothing: it is what panics and
 //! exceptions print through, whatever state everything else is in.
 
+use crate::arch::aarch64::cpu::pause;
 use crate::arch::aarch64::semihosting;
+use crate::arch::lock::SpinLock;
 use crate::base::id::DomainId;
 use crate::console::mark;
 use crate::console::terminal::Focus;
@@ -16,7 +18,6 @@ use alloc::boxed::Box;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
-use spin::mutex::SpinMutex;
 
 /// How often a byte is tried before it is lost: for seconds, and a full FIFO has room again after a fraction of one. Only
 /// flow control, or a debug channel without a debugger, takes longer.
@@ -26,7 +27,7 @@ const PATIENCE: u32 = 1 << 24;
 static WIRE: AtomicPtr<Wire> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The UART once it is there, for everybody else.
-static CONSOLE: SpinMutex<Option<Port>> = SpinMutex::new(None);
+static CONSOLE: SpinLock<Option<Port>> = SpinLock::new(None);
 
 /// Whether somebody is in the middle of a line, for [`Emergency`] to begin a new one.
 static IN_LINE: AtomicBool = AtomicBool::new(false);
@@ -88,7 +89,7 @@ impl Patience {
     /// Sends a byte by `send`, as soon as there is room, unless there never is.
     fn send(&self, send: impl Fn() -> Result<(), TransmitterFull>) {
         let tries = if self.0.load(Ordering::Relaxed) { 1 } else { PATIENCE };
-        let is_sent = (0..tries).any(|_| send().inspect_err(|_| core::hint::spin_loop()).is_ok());
+        let is_sent = (0..tries).any(|_| send().inspect_err(|_| pause()).is_ok());
         self.0.store(!is_sent, Ordering::Relaxed);
     }
 }

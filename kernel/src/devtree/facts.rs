@@ -1,10 +1,9 @@
 //! What a device tree says that the boot needs, as typed facts.
 
 use super::owned::{Owned, Owner};
-use super::parts::{Bank, Console, GicFacts, Guest};
+use super::parts::{Bank, Console, CpuFacts, GicFacts, Guest, PsciFacts};
 use super::refusal::FactsError;
 use super::warning::TreeWarning;
-use crate::arch::conduit::Conduit;
 use crate::base::addr::{PhysAddr, Span};
 use crate::base::interrupt::Interrupt;
 use alloc::vec::Vec;
@@ -18,10 +17,10 @@ pub struct Facts<'a> {
     pub reservations: Vec<Owned>,
     /// The UART that `stdout-path` names, if there is a driver for it.
     pub console: Option<Console>,
-    /// CPUs that can be used: the one that runs this, and those that are left where firmware holds them.
-    pub cpus: usize,
+    /// CPUs that are neither disabled nor broken, in the order of the tree.
+    pub cpus: Vec<CpuFacts>,
     /// How to call PSCI.
-    pub psci: Option<Conduit>,
+    pub psci: Option<PsciFacts>,
     /// The GIC, if there is one of version 3.
     pub gic: Option<GicFacts>,
     /// The interrupt of the virtual timer, if there is a GIC. Private to each CPU.

@@ -14,6 +14,7 @@ mod check;
 mod chosen;
 mod compact;
 mod console;
+mod cpus;
 mod error;
 mod facts;
 mod gic;
@@ -38,7 +39,8 @@ pub use facts::Facts;
 pub(crate) use node::{is_compatible, text};
 pub use owned::{MapPermission, Owned, Owner};
 pub use parts::{
-    Backing, Bank, Console, ConsoleDevice, GicFacts, Guest, GuestAddresses, GuestUart, Module, ModuleRole, Unmapped,
+    Backing, Bank, Console, ConsoleDevice, CpuFacts, EnableMethod, GicFacts, Guest, GuestAddresses, GuestUart, Module,
+    ModuleRole, PsciFacts, Unmapped,
 };
 pub use refusal::{FactsError, GicError, GuestNodeError, InterruptError};
 pub use survey::Survey;

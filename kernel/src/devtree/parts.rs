@@ -1,6 +1,8 @@
 //! What a device tree describes, as data: no part of it is checked against another.
 
+use crate::arch::conduit::Conduit;
 use crate::base::addr::{PhysAddr, Span};
+use crate::base::id::Mpidr;
 use crate::base::interrupt::Interrupt;
 use crate::console::uart::{RegisterAccess, UartModel};
 use alloc::string::String;
@@ -16,6 +18,43 @@ pub struct Bank {
     pub start: PhysAddr,
     /// Length in bytes.
     pub size: u64,
+}
+
+/// A CPU of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuFacts {
+    /// Path of its node.
+    pub node: String,
+    /// Its affinity, which no other CPU of the tree has.
+    pub mpidr: Mpidr,
+    /// How it is started.
+    pub enable: EnableMethod,
+}
+
+/// `enable-method` of a CPU: how it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnableMethod {
+    /// The tree does not say, as of the only CPU of a machine.
+    Absent,
+    /// By CPU_ON of PSCI.
+    Psci,
+    /// By an address that is written to `release`, where the CPU waits for it: 8 bytes, little-endian.
+    SpinTable {
+        /// `cpu-release-addr`.
+        release: PhysAddr,
+    },
+    /// By something else, or by a spin table without an address.
+    Unknown(String),
+}
+
+/// How PSCI firmware is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PsciFacts {
+    /// By which instruction.
+    pub conduit: Conduit,
+    /// The function ID of CPU_ON, which firmware of version 0.1 chooses itself. That of versions 0.2 and later is given by the
+    /// standard (DEN0022, 5.1.4); `None` if version 0.1 has no such function.
+    pub cpu_on: Option<u32>,
 }
 
 /// Where to print, and perhaps to read what is typed.

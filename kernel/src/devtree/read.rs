@@ -6,14 +6,10 @@
 
 use super::check::Blob;
 use super::facts::Facts;
-use super::node::{self, is_okay, text};
 use super::owned::Owner;
 use super::refusal::FactsError;
 use super::warning::TreeWarning;
 use super::{chosen, console, gic};
-use crate::arch::conduit::Conduit;
-use alloc::format;
-use fdt::node::FdtNode;
 
 impl Blob<'_> {
     /// Reads the facts.
@@ -34,9 +30,9 @@ impl Blob<'_> {
             match without_address(child.name) {
                 "chosen" => chosen = chosen.or(Some(child)),
                 "aliases" => aliases = aliases.or(Some(child)),
-                "cpus" => facts.cpus = child.children().filter(|child| is_cpu(*child)).count(),
-                "firmware" => child.children().for_each(|child| facts.psci("/firmware", child)),
-                _ => facts.psci("", child),
+                "cpus" => facts.read_cpus(child),
+                "firmware" => child.children().for_each(|child| facts.read_psci("/firmware", child)),
+                _ => facts.read_psci("", child),
             }
         }
         let controller = gic::read(root, facts);
@@ -75,31 +71,3 @@ impl Blob<'_> {
 fn without_address(name: &str) -> &str {
     name.split('@').next().unwrap_or_default()
 }
-
-/// Whether a child of `/cpus` is a CPU that can be used, now or, if it is `disabled`, once it is started (Devicetree
-/// Specification v0.4, 2.3.4 and 3.8.1).
-fn is_cpu(node: FdtNode<'_, '_>) -> bool {
-    let property = |name| node.property(name).and_then(|property| text(property.value));
-    let has_failed = property("status").is_some_and(|status| status == "fail" || status.starts_with("fail-"));
-    property("device_type") == Some("cpu") && !has_failed
-}
-
-impl Facts<'_> {
-    /// The conduit, if `node`, a child of `parent`, is a PSCI node; the first one counts.
-    fn psci(&mut self, parent: &str, node: FdtNode<'_, '_>) {
-        let property = |name| node.property(name).map(|property| property.value);
-        if self.psci.is_some() || !is_okay(property("status")) || !node::is_compatible(node, &PSCI) {
-            return;
-        }
-        match property("method").and_then(text).unwrap_or_default() {
-            "smc" => self.psci = Some(Conduit::Smc),
-            "hvc" => self.psci = Some(Conduit::Hvc),
-            method => self
-                .warnings
-                .push(TreeWarning::PsciMethod { node: format!("{parent}/{}", node.name), method: method.into() }),
-        }
-    }
-}
-
-/// What a PSCI node is compatible with, whatever its version (Linux, Documentation/devicetree/bindings/arm/psci.yaml).
-const PSCI: [&str; 3] = ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"];

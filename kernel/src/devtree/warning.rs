@@ -4,6 +4,7 @@ use super::error::Oddity;
 use super::owned::{Owned, Owner};
 use super::refusal::{FactsError, GicError, InterruptError};
 use crate::base::addr::Span;
+use crate::base::id::Mpidr;
 use alloc::string::String;
 use thiserror::Error;
 
@@ -58,6 +59,10 @@ pub enum TreeWarning {
     NoRange { node: String },
     #[error("method '{method}' of {node} is neither smc nor hvc: no PSCI")]
     PsciMethod { node: String, method: String },
+    #[error("{node} has no affinity that a CPU could have in reg: left out")]
+    CpuReg { node: String },
+    #[error("{node} has affinity {mpidr}, and so has {other}: left out")]
+    CpuTwice { node: String, other: String, mpidr: Mpidr },
     #[error("bootargs of /chosen belong to {module}: ignored, the hypervisor's are xen,xen-bootargs")]
     ForeignBootargs { module: String },
     #[error("{property} of /chosen is not text: ignored")]

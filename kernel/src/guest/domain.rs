@@ -4,6 +4,7 @@
 //! back. A guest that resets itself is taken apart and built again, from the same modules, which stay reserved for that.
 
 use crate::arch;
+use crate::arch::lock::SpinLock;
 use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
 use crate::base::id::DomainId;
 use crate::devtree::{Backing, Guest, GuestAddresses as AddressesOf, GuestUart, MAX_SIZE, Module, Unmapped};
@@ -25,7 +26,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use arm_psci::AffinityInfo;
 use core::ops::Range;
-use spin::mutex::SpinMutex;
 use thiserror::Error;
 
 /// SPIs of a guest that does not say how many it wants: the first is the UART's.
@@ -92,7 +92,7 @@ pub struct Domain {
     placement: Placement,
     /// Bytes of heap that it takes.
     heap: u64,
-    devices: SpinMutex<Devices>,
+    devices: SpinLock<Devices>,
 }
 
 /// The devices that are emulated for a guest. One lock guards them all: each access is to one, and short.
@@ -131,7 +131,7 @@ impl Domain {
                 stage2,
                 placement,
                 heap: host.heap_bytes().saturating_sub(heap),
-                devices: SpinMutex::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Vpl011::new) }),
+                devices: SpinLock::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Vpl011::new) }),
             }),
             Err(reason) => {
                 give_back(host, memory);
@@ -214,7 +214,7 @@ impl Domain {
     }
 
     /// Its devices.
-    pub fn devices(&self) -> &SpinMutex<Devices> {
+    pub fn devices(&self) -> &SpinLock<Devices> {
         &self.devices
     }
 }

@@ -3,6 +3,7 @@
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};
 use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::addr::PAGE_SIZE;
+use crate::cpu::block::block;
 use aarch64_cpu::registers::{Readable, SCTLR_EL2};
 use core::hint::black_box;
 use core::ptr;
@@ -22,13 +23,13 @@ tests!(faults:
 const NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Read);
 const PUSH_NOT_MAPPED: Class = Class::DataAbort(FaultKind::Translation, Direction::Write);
 
-fn text_cannot_be_written(_: &Subject<'_>) -> Verdict {
+pub(super) fn text_cannot_be_written(_: &Subject<'_>) -> Verdict {
     let text = lacuna_boot::layout().text;
     write_is_forbidden(text.start)?;
     write_is_forbidden(text.end - 1)
 }
 
-fn constants_cannot_be_written(_: &Subject<'_>) -> Verdict {
+pub(super) fn constants_cannot_be_written(_: &Subject<'_>) -> Verdict {
     static CONSTANT: u64 = 0x1ac0_0a17;
     let constants = lacuna_boot::layout().rodata;
     write_is_forbidden(constants.start)?;
@@ -38,7 +39,7 @@ fn constants_cannot_be_written(_: &Subject<'_>) -> Verdict {
     Ok(())
 }
 
-fn data_cannot_be_executed(_: &Subject<'_>) -> Verdict {
+pub(super) fn data_cannot_be_executed(_: &Subject<'_>) -> Verdict {
     let layout = lacuna_boot::layout();
     execution_is_forbidden(layout.data.start)?;
     execution_is_forbidden(layout.rodata.start)?;
@@ -56,6 +57,11 @@ fn address_zero_is_not_mapped(_: &Subject<'_>) -> Verdict {
 }
 
 fn a_stack_overflow_hits_the_guard(_: &Subject<'_>) -> Verdict {
+    overflow_hits_the_guard()
+}
+
+/// Uses up the stack of this CPU.
+pub(super) fn overflow_hits_the_guard() -> Verdict {
     /// Goes on until the stack ends.
     #[inline(never)]
     #[expect(unconditional_recursion, reason = "the stack is what ends it")]
@@ -63,7 +69,7 @@ fn a_stack_overflow_hits_the_guard(_: &Subject<'_>) -> Verdict {
         let frame = black_box([depth; 8]);
         descend(depth + 1) + frame[(depth % 8) as usize]
     }
-    let stack = lacuna_boot::layout().stack;
+    let [stack, _] = block().stacks();
     // SAFETY: the closure owns nothing, nor does anything it calls.
     let fault = unsafe { expect_fault(PUSH_NOT_MAPPED, || descend(black_box(0))) }?;
     let address = fault.address.get();
@@ -73,11 +79,15 @@ fn a_stack_overflow_hits_the_guard(_: &Subject<'_>) -> Verdict {
 }
 
 fn the_fault_stack_has_guards(_: &Subject<'_>) -> Verdict {
-    let layout = lacuna_boot::layout();
-    read_faults(layout.stack.start - 1, NOT_MAPPED)?;
-    read_faults(layout.stack.end, NOT_MAPPED)?;
-    read_faults(layout.fault_stack.start - 1, NOT_MAPPED)?;
-    read_faults(layout.fault_stack.end, NOT_MAPPED)
+    stacks_have_guards()
+}
+
+/// Reads beside both stacks of this CPU.
+pub(super) fn stacks_have_guards() -> Verdict {
+    block().stacks().iter().try_for_each(|stack| {
+        read_faults(stack.start - 1, NOT_MAPPED)?;
+        read_faults(stack.end, NOT_MAPPED)
+    })
 }
 
 fn free_memory_is_not_mapped(subject: &Subject<'_>) -> Verdict {
@@ -91,7 +101,7 @@ fn free_memory_is_not_mapped(subject: &Subject<'_>) -> Verdict {
     verdict
 }
 
-fn wxn_is_set(_: &Subject<'_>) -> Verdict {
+pub(super) fn wxn_is_set(_: &Subject<'_>) -> Verdict {
     ensure!(SCTLR_EL2.is_set(SCTLR_EL2::WXN), "SCTLR_EL2.WXN is clear");
     ensure!(SCTLR_EL2.matches_all(SCTLR_EL2::M::Enable + SCTLR_EL2::C::Cacheable), "MMU or cache is off");
     Ok(())

@@ -5,6 +5,8 @@
 
 use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::outcome::Outcome;
+#[cfg(feature = "cpus")]
+use crate::cpu::crew::Crew;
 use crate::cpu::fixup::{self, Fault};
 use crate::frames::frametable::plan::FrametablePlan;
 use crate::memory::HostMemory;
@@ -20,6 +22,9 @@ pub struct Subject<'a> {
     pub host: &'a HostMemory,
     /// The frametable as it was planned.
     pub plan: &'a FrametablePlan,
+    /// The CPUs that run.
+    #[cfg(feature = "cpus")]
+    pub crew: &'a Crew,
 }
 
 /// Nothing, or what is wrong.
@@ -54,6 +59,8 @@ macro_rules! ensure {
 #[cfg_attr(feature = "mpu", path = "mpu.rs")]
 #[cfg_attr(not(feature = "mpu"), path = "mmu.rs")]
 mod backend;
+#[cfg(feature = "cpus")]
+mod cpus;
 mod faults;
 mod frametable;
 #[cfg(feature = "guests")]
@@ -72,13 +79,16 @@ const SUITES: &[&[Test]] = &[
     #[cfg(feature = "guests")]
     guests::TESTS,
     faults::TESTS,
+    #[cfg(feature = "cpus")]
+    cpus::TESTS,
 ];
 
-/// Runs the tests that `options` name, where there are `guests` guests to start, and prints how they went.
+/// Runs the tests on `subject` that `options` name, where there are `guests` guests to start, and prints how they went.
 ///
 /// A name that starts like no test's is worth a warning, which the names of all tests follow. Then the tests run that run
 /// unless some are chosen: a run without any test must not look like a success.
-pub fn run(host: &HostMemory, plan: &FrametablePlan, options: &Options, guests: usize) -> Outcome {
+pub fn run(subject: &Subject<'_>, options: &Options, guests: usize) -> Outcome {
+    let host = subject.host;
     let all = || SUITES.iter().copied().flatten();
     let mut choice = options.selftest_beside(guests);
     if let SelfTest::Prefix(prefix) = &choice
@@ -94,13 +104,12 @@ pub fn run(host: &HostMemory, plan: &FrametablePlan, options: &Options, guests: 
         return Outcome::Success;
     }
     let chosen: Vec<&Test> = all().filter(|test| is_chosen(test.name, &choice)).collect();
-    let subject = Subject { host, plan };
     println!("KTAP version 1");
     println!("1..{}", chosen.len());
     let mut failed = 0;
     for (number, test) in chosen.iter().enumerate().map(|(index, test)| (index + 1, test)) {
         let before = host.free_bytes() + host.grown_bytes();
-        let verdict = (test.run)(&subject).and_then(|()| nothing_lost(host, before));
+        let verdict = (test.run)(subject).and_then(|()| nothing_lost(host, before));
         match verdict {
             Ok(()) => println!("ok {number} - {}", test.name),
             Err(message) => {

@@ -40,7 +40,7 @@ impl Machine for Hardware<'_> {
 
     fn start_console(&mut self, facts: &Facts<'_>) -> Result<(), ConsoleError> {
         // At EL3, where the image was entered there, nobody answers.
-        facts.psci.filter(|_| !el3::is_ours()).inspect(|conduit| power::set_conduit(*conduit));
+        facts.psci.filter(|_| !el3::is_ours()).inspect(|psci| power::set_conduit(psci.conduit));
         start(self.vmap, facts.console.as_ref())
     }
 

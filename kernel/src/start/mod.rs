@@ -8,12 +8,16 @@ mod backend;
 mod backend;
 mod console;
 mod hardware;
+#[cfg(feature = "cpus")]
+mod others;
 mod pool;
 mod probe;
 mod tree;
 
 pub use backend::{BackendError, POOL_BYTES, enable};
 pub use hardware::Hardware;
+#[cfg(feature = "cpus")]
+pub use others::start_others;
 pub use pool::{PoolError, add_pool, early_pool};
 pub use probe::{SilentError, check};
 pub use tree::{DeviceTree, TreeError};

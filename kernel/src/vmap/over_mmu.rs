@@ -1,6 +1,7 @@
 //! Mapping frames into EL2's address space, over an MMU.
 
 use super::{Backend, Shortage, Vmap};
+use crate::arch::lock::SpinLock;
 use crate::arch::{self, Tlb};
 use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
@@ -10,7 +11,6 @@ use crate::mmu::{LeafCount, PageTable, PageTableError};
 use crate::vmap::space::{AddressPlacement, MappingRecords, SpaceError, VaSpace};
 use core::ops::{Range, RangeInclusive};
 use core::sync::atomic::{AtomicUsize, Ordering};
-use spin::mutex::SpinMutex;
 
 /// Where in the address space the frametable is, if all of a 48-bit physical address space were RAM: 2^36 entries of 8
 /// bytes. It can never be too small.
@@ -45,7 +45,7 @@ pub enum MmuError {
 
 /// Page tables, and the addresses that mappings have.
 pub struct OverMmu {
-    state: SpinMutex<SpaceState>,
+    state: SpinLock<SpaceState>,
     /// Page tables that can be made, and mappings that can be remembered; readable without the lock.
     tables: AtomicUsize,
     mappings: AtomicUsize,
@@ -61,7 +61,7 @@ impl OverMmu {
     pub fn new(table: PageTable<TablePool, Tlb>) -> Self {
         let window = VirtAddr::new(VMAP_WINDOW.start)..VirtAddr::new(VMAP_WINDOW.end);
         let state = SpaceState { table, space: VaSpace::new(window) };
-        let new = Self { state: SpinMutex::new(state), tables: AtomicUsize::new(0), mappings: AtomicUsize::new(0) };
+        let new = Self { state: SpinLock::new(state), tables: AtomicUsize::new(0), mappings: AtomicUsize::new(0) };
         new.change(|_| ());
         new
     }

@@ -4,8 +4,9 @@
 use crate::arch::aarch64::own;
 #[cfg(feature = "mmu")]
 use crate::arch::id_register::IdRegister;
+use crate::base::id::Mpidr;
 use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, Readable, TPIDR_EL2};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, ID_AA64MMFR0_EL1, MIDR_EL1, MPIDR_EL1, Readable, TPIDR_EL2};
 #[cfg(feature = "mmu")]
 use aarch64_cpu::registers::{
     ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1,
@@ -36,9 +37,38 @@ pub fn thread_pointer() -> u64 {
     TPIDR_EL2.get()
 }
 
+/// The affinity of this CPU, from MPIDR_EL1.
+pub fn affinity() -> Mpidr {
+    Mpidr::of_register(MPIDR_EL1.get())
+}
+
 /// MIDR_EL1: who made the CPU, and which it is.
 pub fn identity() -> u64 {
     MIDR_EL1.get()
+}
+
+/// Tells the CPU that it waits for another (DDI 0487, C6.2 "YIELD").
+#[inline(always)]
+pub fn pause() {
+    // SAFETY: a hint changes nothing.
+    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
+/// Waits for an event of another CPU, unless one came since the last time (DDI 0487, D1.6.1).
+#[cfg(feature = "cpus")]
+#[inline(always)]
+pub fn wait_for_event() {
+    // SAFETY: a hint changes nothing. Without `nomem` the compiler keeps loads where they are.
+    unsafe { core::arch::asm!("wfe", options(nostack, preserves_flags)) };
+}
+
+/// Wakes all CPUs that wait for an event, once earlier stores are there for them to see.
+#[cfg(feature = "cpus")]
+#[inline(always)]
+pub fn send_event() {
+    barrier::dsb(barrier::ISHST);
+    // SAFETY: a hint changes nothing. Without `nomem` the compiler keeps stores before it.
+    unsafe { core::arch::asm!("sev", options(nostack, preserves_flags)) };
 }
 
 /// Ticks of the physical counter.
@@ -47,6 +77,15 @@ pub fn identity() -> u64 {
 pub fn ticks() -> u64 {
     barrier::isb(barrier::SY);
     CNTPCT_EL0.get()
+}
+
+/// Ticks of the counter in a second. Where firmware has not set CNTFRQ_EL0, as many as the counter has at most in Armv8.0
+/// (DDI 0487, D12.1.2), so that nobody gives up early.
+pub fn ticks_per_second() -> u64 {
+    match CNTFRQ_EL0.get() {
+        0 => 100_000_000,
+        frequency => frequency,
+    }
 }
 
 /// Nanoseconds in a second.

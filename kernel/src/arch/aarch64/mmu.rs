@@ -16,6 +16,11 @@ pub fn host_extensions_forced() -> bool {
     HCR_EL2.matches_all(HCR_EL2::E2H::EnableOsAtEl2)
 }
 
+/// MAIR_EL2, TCR_EL2, TTBR0_EL2 and SCTLR_EL2 of this CPU, whose MMU is on: another CPU that is given them translates alike.
+pub fn translation() -> [u64; 4] {
+    [MAIR_EL2.get(), TCR_EL2.get(), TTBR0_EL2.get(), SCTLR_EL2.get()]
+}
+
 /// Turns on the MMU, the caches and write-implies-never-executable, on the tables at `root`.
 ///
 /// # Safety

@@ -3,10 +3,15 @@
 use crate::arch::aarch64::{barrier, controls, el1};
 use crate::arch::controls::{Control, hcr};
 #[cfg(target_os = "none")]
-use crate::base::addr::PhysAddr;
+use crate::{
+    arch::{aarch64::cpu, capabilities::Capabilities},
+    base::addr::PhysAddr,
+};
 use arm_sysregs::el0::accessors::{write_cntp_ctl_el0, write_cntv_ctl_el0};
 use arm_sysregs::el0::registers::{CntpCtlEl0, CntvCtlEl0};
 use arm_sysregs::el1::accessors::{read_id_aa64mmfr0_el1, read_midr_el1};
+#[cfg(target_os = "none")]
+use arm_sysregs::el1::accessors::{read_id_aa64mmfr1_el1, read_id_aa64pfr0_el1};
 use arm_sysregs::el2::accessors as el2;
 use arm_sysregs::el2::registers::{CntvoffEl2, HcrEl2, VmpidrEl2, VpidrEl2, VtcrEl2, VttbrEl2};
 
@@ -39,6 +44,21 @@ pub fn physical_range() -> u64 {
 pub fn has_stage_2_of_4k() -> bool {
     let field = read_id_aa64mmfr0_el1().bits() >> 40 & 0xf;
     field != 1
+}
+
+/// What this CPU can do, as far as that is decided once for all CPUs.
+#[cfg(target_os = "none")]
+pub fn capabilities() -> Capabilities {
+    /// VMIDBits of ID_AA64MMFR1_EL1, bits 7:4: 0b0010 for 16 bits (DDI 0487, D24.2.81).
+    const VMID_16: u64 = 0b0010;
+    let vmid = read_id_aa64mmfr1_el1().bits() >> 4 & 0xf;
+    let gic = read_id_aa64pfr0_el1().bits() >> 24 & 0xf;
+    Capabilities {
+        physical_bits: cpu::physical_address_bits(),
+        vmid_bits: if vmid == VMID_16 { 16 } else { 8 },
+        stage_2: has_stage_2_of_4k().into(),
+        gic: (gic != 0).into(),
+    }
 }
 
 /// Makes EL1 of this CPU a guest's: its memory, what it takes itself for, and registers as after reset. What it may

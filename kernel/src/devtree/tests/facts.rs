@@ -267,26 +267,20 @@ fn console_and_psci_are_known_whatever_is_wrong_with_the_rest() {
         let mut facts = Facts::default();
         assert!(checked.read(&mut facts).is_err());
         assert_eq!(
-            (facts.console.map(|console| console.node), facts.psci),
+            (facts.console.map(|console| console.node), facts.psci.map(|psci| psci.conduit)),
             (Some("/pl011@9000000".into()), Some(Conduit::Smc))
         );
     }
-}
-
-#[test]
-fn cpus_that_have_not_failed_are_counted() {
-    let cpu = |status: &str| node("cpu").text("device_type", "cpu").text("status", status);
-    let cpus = node("cpus").with(node("cpu-map")).with(node("cpu@0").text("device_type", "cpu")).with(cpu("okay"));
-    let cpus = cpus.with(cpu("disabled")).with(cpu("fail")).with(cpu("fail-secure")).with(node("cpu@9"));
-    let blob = root().with(ram("memory@0", &[0, 0, 0, 0x8000_0000])).with(cpus).blob();
-    assert_eq!(Blob::check(&blob).unwrap().facts().unwrap().cpus, 3);
 }
 
 fn psci(node: Node) -> (Option<Conduit>, Vec<TreeWarning>) {
     let blob = root().with(memory()).with(node).blob();
     let checked = Blob::check(&blob).unwrap();
     let facts = checked.facts().unwrap();
-    (facts.psci, facts.warnings.into_iter().filter(|warning| *warning != TreeWarning::NoStdout).collect())
+    (
+        facts.psci.map(|psci| psci.conduit),
+        facts.warnings.into_iter().filter(|warning| *warning != TreeWarning::NoStdout).collect(),
+    )
 }
 
 #[test]

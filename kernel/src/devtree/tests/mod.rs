@@ -3,6 +3,7 @@
 mod check;
 mod chosen;
 mod console;
+mod cpus;
 mod facts;
 mod guests;
 mod interrupts;

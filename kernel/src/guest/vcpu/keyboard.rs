@@ -5,6 +5,7 @@
 //! make commands, for `monitor`. The guest's wait here until it takes them.
 
 use crate::arch::aarch64::cpu;
+use crate::arch::lock::SpinLock;
 use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use crate::console::terminal::held::{Held, KeyFate};
@@ -18,7 +19,6 @@ use crate::guest::vcpu::{Next, Vcpu};
 use crate::println;
 use core::sync::atomic::{AtomicBool, Ordering};
 use lacuna_boot::GuestFrame;
-use spin::mutex::SpinMutex;
 
 /// Who gets what is typed, and what has come of it so far.
 struct Typing {
@@ -29,8 +29,8 @@ struct Typing {
     line: Line,
 }
 
-static TYPING: SpinMutex<Typing> =
-    SpinMutex::new(Typing { input: Input::new(0, Focus::Hypervisor), held: Held::new(), line: Line::new() });
+static TYPING: SpinLock<Typing> =
+    SpinLock::new(Typing { input: Input::new(0, Focus::Hypervisor), held: Held::new(), line: Line::new() });
 
 /// Whether keys wait for a guest.
 static WAITING: AtomicBool = AtomicBool::new(false);

@@ -6,13 +6,13 @@
 
 use super::{Backend, Shortage, Vmap};
 use crate::arch::Mpu;
+use crate::arch::lock::SpinLock;
 use crate::arch::pmsa::RegionRegisters;
 use crate::base::addr::{Frames, Mfn, PAGE_SIZE, PhysAddr, Span, VirtAddr};
 use crate::base::attributes::Attributes;
 use crate::mpu::{HandleRecords, Region, RegionError, RegionTable};
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
-use spin::mutex::SpinMutex;
 
 /// Why an MPU does not map something.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +33,13 @@ pub enum MpuError {
 
 /// The regions of an MPU.
 pub struct OverMpu<R: RegionRegisters = Mpu> {
-    table: SpinMutex<RegionTable<R>>,
+    table: SpinLock<RegionTable<R>>,
 }
 
 impl<R: RegionRegisters> OverMpu<R> {
     /// Takes over `table`.
     pub fn new(table: RegionTable<R>) -> Self {
-        Self { table: SpinMutex::new(table) }
+        Self { table: SpinLock::new(table) }
     }
 
     #[inline]

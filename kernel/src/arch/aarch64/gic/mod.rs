@@ -6,19 +6,17 @@
 
 pub mod list_registers;
 
-use crate::base::id::PhysIntid;
+use crate::arch::aarch64::cpu;
+use crate::base::id::{Mpidr, PhysIntid};
 use crate::base::interrupt::{Interrupt, Trigger};
 use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, MPIDR_EL1, ReadWriteable, Readable};
+use aarch64_cpu::registers::{ICC_SRE_EL2, ID_AA64PFR0_EL1, ReadWriteable, Readable};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicError, GicRedistributor};
 use arm_gic::{IntId, UniqueMmioPointer};
 use arm_sysregs::el1::accessors::{read_icc_iar1_el1, write_icc_ctlr_el1, write_icc_dir_el1, write_icc_eoir1_el1};
 use arm_sysregs::el1::registers::{IccCtlrEl1, IccDirEl1, IccEoir1El1};
 use core::ptr::NonNull;
-
-/// MPIDR_EL1 without its flags: Aff3, Aff2, Aff1 and Aff0 (DDI 0487, D24.2.119).
-const AFFINITY: u64 = 0xff_00ff_ffff;
 
 /// The lowest priority that is let through, exclusive: all that an interrupt can have.
 const EVERY_PRIORITY: u8 = 0xff;
@@ -84,7 +82,7 @@ impl Gic {
         }
         let id = IntId::spi(interrupt.id.get() - FIRST_SPI);
         self.distributor.set_trigger(id, trigger)?;
-        self.distributor.set_routing(id, Some(affinity()))?;
+        self.distributor.set_routing(id, Some(cpu::affinity().get()))?;
         self.distributor.enable_interrupt(id, true)
     }
 }
@@ -99,7 +97,7 @@ pub unsafe fn find_redistributor(
     region: NonNull<u8>,
     bytes: u64,
     stride: Option<u64>,
-    mpidr: u64,
+    mpidr: Mpidr,
 ) -> Option<(u64, GicRedistributor<'static>)> {
     const FRAMES: u64 = size_of::<GicrSgi>() as u64;
     let mut offset = 0;
@@ -109,7 +107,7 @@ pub unsafe fn find_redistributor(
         // SAFETY: the caller vouches for the region; no other pointer to this redistributor is left from the last time round.
         let redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
         let about = redistributor.typer();
-        if about.core_mpidr() == mpidr {
+        if about.core_mpidr() == mpidr.get() {
             return Some((offset, redistributor));
         }
         if about.last_redistributor() {
@@ -130,11 +128,6 @@ pub fn enable_system_registers() -> bool {
     ICC_SRE_EL2.modify(ICC_SRE_EL2::SRE::SET + ICC_SRE_EL2::ENABLE::SET);
     barrier::isb(barrier::SY);
     ICC_SRE_EL2.is_set(ICC_SRE_EL2::SRE)
-}
-
-/// The affinity of this CPU: MPIDR_EL1 without its flags.
-pub fn affinity() -> u64 {
-    MPIDR_EL1.get() & AFFINITY
 }
 
 /// Sets ICC_CTLR_EL1.EOImode, bit 1: the end of an interrupt drops its priority and no more.

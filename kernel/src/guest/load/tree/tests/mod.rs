@@ -184,7 +184,7 @@ fn the_hypervisors_own_reader_understands_the_tree() {
         panic!("the console is a PL011")
     };
     assert_eq!(registers.start.get(), 0x2200_0000);
-    assert_eq!(facts.psci, Some(crate::arch::conduit::Conduit::Hvc));
+    assert_eq!(facts.psci.map(|psci| psci.conduit), Some(crate::arch::conduit::Conduit::Hvc));
     assert_eq!((facts.bootargs, facts.warnings), (Some("quiet"), vec![]));
 }
 
