@@ -49,6 +49,10 @@ lines = while IFS= read -r line || [ -n "$$line" ]; do printf '%s\n' "$$line"; d
 # For boots of the image alone: beside a guest it stays off (scripts/qemu). Images for one board have none.
 run debug: export SEMIHOSTING := $(if $(BOARD),off,on)
 
+# Guests of `make demo`, and vCPUs of each: as many as the CPUs that SMP gives the machine are enough for.
+GUESTS := 1
+VCPUS = $(shell echo $$(( $(or $(SMP),1) > $(GUESTS) ? $(or $(SMP),1) / $(GUESTS) : 1 )))
+
 # Seconds after which `make run` gives up on a machine that does not end, and `make demo` if nobody is at a keyboard.
 TIMEOUT := 120
 
@@ -97,6 +101,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo 'On image, run, demo, debug and bench: BACKEND=mmu|mpu'
 	@echo 'On run, demo and debug: MACHINE=virt|versal|zcu102|...  MEM=2G  CPU=cortex-a57  SMP=4  APPEND="loglevel=debug selftest=vmap"'
+	@echo 'On demo: GUESTS=2 SMP=4 for two guests with two vCPUs each'
 	@echo 'On fvp: FVP=path of FVP_BaseR_AEMv8R, if it is not in PATH'
 
 run: image ## Boot the image under QEMU and run its self-tests
@@ -105,13 +110,18 @@ run: image ## Boot the image under QEMU and run its self-tests
 
 demo: target/guest/Image target/guest/shell.cpio.gz ## Boot Debian's Linux as a guest, with a shell on this terminal
 	@$(call build_image,$(notdir $(IMAGE))-plain,$(filter-out selftest,$(FEATURES_$(VARIANT))))
-	@[ -t 0 ] && term=linux || term=dumb; \
-	scripts/dom0less $(DEMO).dtb --kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz \
-	    --guest-memory 256M --bootargs "console=ttyAMA0 TERM=$$term" >$(DEMO).options
-	@echo 'To leave: poweroff in the guest; or, should it not answer, Ctrl-A three times and then quit.'
+	@[ -t 0 ] && term=linux || term=dumb; guests=(); \
+	for ((guest = 0; guest < $(GUESTS); guest++)); do \
+	    guests+=(--kernel target/guest/Image --ramdisk target/guest/shell.cpio.gz --guest-memory 256M \
+	        --cpus $(VCPUS) --bootargs "console=ttyAMA0 TERM=$$term"); \
+	done; \
+	scripts/dom0less $(DEMO).dtb "$${guests[@]}" >$(DEMO).options
+	@echo 'To leave: poweroff in each guest; or, should one not answer, Ctrl-A three times until the hypervisor has the'; \
+	echo 'keyboard, and then quit. Ctrl-A three times moves the keyboard from guest to guest.'
 	@mapfile -t modules <$(DEMO).options; demo=(scripts/qemu $(IMAGE)-plain.img -dtb $(DEMO).dtb "$${modules[@]}"); \
 	if [ -t 0 ]; then CONSOLE=raw "$${demo[@]}"; else \
-	    exec 3< <($(lines); printf '\nexit\n'); feeder=$$!; \
+	    exec 3< <($(lines); printf '\nexit\n'; \
+	        for ((guest = 1; guest < $(GUESTS); guest++)); do printf '\001\001\001\nexit\n'; done); feeder=$$!; \
 	    status=0; timeout --foreground $(TIMEOUT) "$${demo[@]}" <&3 3<&- || status=$$?; \
 	    kill $$feeder 2>/dev/null || :; \
 	    [ $$status -ne 124 ] || echo 'make demo: no end after $(TIMEOUT) s, stopped' >&2; exit $$status; fi

@@ -63,6 +63,11 @@ impl Guest {
         self.option("--name", name)
     }
 
+    /// With so many vCPUs.
+    pub fn vcpus(self, count: u32) -> Self {
+        self.option("--cpus", count.to_string())
+    }
+
     fn option(mut self, option: &str, value: impl Into<OsString>) -> Self {
         self.options.extend([option.into(), value.into()]);
         self

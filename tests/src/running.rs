@@ -66,7 +66,13 @@ impl Running {
     /// Takes the keyboard from the guest.
     #[track_caller]
     pub fn take_keyboard(&mut self) {
-        self.send(NEXT_KEYBOARD);
+        self.take_keyboard_from(1);
+    }
+
+    /// Takes the keyboard from the first of so many guests that are left.
+    #[track_caller]
+    pub fn take_keyboard_from(&mut self, guests: usize) {
+        self.send(&NEXT_KEYBOARD.repeat(guests));
         self.expect("lacuna: keyboard: hypervisor (help lists the commands)");
         self.expect("lacuna> ");
     }

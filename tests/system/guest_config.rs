@@ -10,7 +10,11 @@ const GUEST: &str = "LACUNA_GUEST";
 
 #[test]
 fn more_cpus_than_there_can_be_are_refused() {
-    expect_refusal(hello_with("cpus = <2>;"), "/chosen/domU1 asks for 2 CPUs, this version gives a guest 1");
+    expect_refusal(hello_with("cpus = <65>;"), "/chosen/domU1 asks for 65 CPUs, a guest has 1 to 64");
+    expect_refusal(
+        hello_with("cpus = <2>;"),
+        "/chosen/domU1 needs CPUs of its own, one for each vCPU: 2, of which 1 are free",
+    );
 }
 
 #[test]
@@ -68,22 +72,16 @@ fn accesses_to_nothing_abort_if_nothing_is_said() {
 }
 
 #[test]
-fn of_two_guests_the_first_is_started() {
-    let outcome = Boot::virt().guest(hello().name("first")).guest(hello().name("second")).run();
-    outcome.expect_quiet_end();
-    outcome.expect_line("lacuna: warning: /chosen/second: more than one guest is not supported yet: not started");
-    outcome.expect_line("(first) guest: end");
-    assert_eq!(outcome.guest_lines("second"), [""; 0]);
-}
-
-#[test]
 fn two_guests_may_share_a_kernel() {
     let node = format!(
         "domU2 {{ compatible = \"xen,domain\"; #address-cells = <1>; #size-cells = <1>; memory = <0x4000>; cpus = <1>;
             module@50000000 {{ compatible = \"multiboot,kernel\", \"multiboot,module\"; reg = <0x50000000 {}>; }}; }};",
         image_bytes(GUEST)
     );
-    run(hello().chosen(&node)).expect_line("/chosen/domU2: more than one guest is not supported yet");
+    let outcome = Boot::virt().cpus(2).guest(hello().chosen(&node)).run();
+    expect_good_end(&outcome);
+    // It has no UART.
+    outcome.expect_line("lacuna: domU2: switched off, free_kib=");
 }
 
 #[test]
@@ -185,10 +183,14 @@ fn the_example_of_xens_documentation_boots_in_any_cells() {
         kernel.push("@0x4a000000");
         let guest = Guest::new(kernel.as_ref()).chosen("/delete-node/ domU1;").chosen(&documented(address, size));
         let outcome = Boot::virt().guest(guest).run();
-        expect_good_end(&outcome);
+        outcome.expect_line("guest: end");
+        outcome.expect_line("lacuna: domU1: switched off, free_kib=");
+        outcome.expect_failing_status();
         outcome.expect_line("guest: memory [0x40000000, 0x48000000)");
         outcome.expect_line("guest: bootargs \"console=ttyAMA0\"");
         outcome.expect_line("guest: ramdisk [");
-        outcome.expect_line("/chosen/domU2: more than one guest is not supported yet");
+        outcome.expect_line(
+            "lacuna: error: /chosen/domU2 needs CPUs of its own, one for each vCPU: 1, of which 0 are free",
+        );
     }
 }

@@ -20,6 +20,7 @@ mod guest_reports;
 mod large_trees;
 mod linux;
 mod machines;
+mod many_guests;
 mod mpu;
 mod odd_trees;
 mod options;

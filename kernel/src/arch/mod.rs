@@ -20,6 +20,7 @@ pub mod lock;
 pub mod memory_system;
 pub mod pmsa;
 pub mod region_trace;
+pub mod sgi;
 pub mod syndrome;
 pub mod tlb;
 pub mod virtual_interface;

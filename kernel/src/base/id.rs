@@ -47,6 +47,9 @@ impl fmt::Display for Mpidr {
     }
 }
 
+/// The most virtual CPUs of a domain: as many as a word has bits.
+pub const MAX_VCPUS: u32 = u64::BITS;
+
 impl CpuId {
     /// The CPU that boots.
     pub const BOOT: Self = Self(0);

@@ -16,7 +16,7 @@ use crate::cpu::fixup::{self, Fault};
 use aarch64_cpu::asm::barrier;
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
 
 /// How often a byte is tried before it is lost: for seconds, and a full FIFO has room again after a fraction of one. Only
@@ -34,6 +34,12 @@ static IN_LINE: AtomicBool = AtomicBool::new(false);
 
 /// Whether a guest may have left the terminal in any state, for [`Emergency`] to restore it.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
+
+/// Who has the keyboard: the number of a guest, or [`NO_GUEST`]. Readable without the lock, for each byte that is printed.
+static FOCUS: AtomicU32 = AtomicU32::new(NO_GUEST);
+
+/// No guest's number.
+const NO_GUEST: u32 = u32::MAX;
 
 /// What stands before a command.
 const PROMPT: &str = "lacuna> ";
@@ -158,8 +164,21 @@ pub fn print_for_guest(id: DomainId, name: &str, bytes: &[u8]) {
     }
 }
 
+/// Who has the keyboard, as [`set_raw`] was told.
+pub fn focus() -> Focus {
+    match FOCUS.load(Ordering::Relaxed) {
+        NO_GUEST => Focus::Hypervisor,
+        number => Focus::Guest(DomainId::new(number as u16)),
+    }
+}
+
 /// Lets what a guest prints through as it is if the guest is `focus`; of others, only text.
 pub fn set_raw(focus: Focus) {
+    let number = match focus {
+        Focus::Hypervisor => NO_GUEST,
+        Focus::Guest(id) => id.index() as u32,
+    };
+    FOCUS.store(number, Ordering::Relaxed);
     if let Some(port) = CONSOLE.lock().as_mut() {
         port.output.set_raw(focus);
     }

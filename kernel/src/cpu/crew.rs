@@ -10,6 +10,7 @@ use crate::cpu::block::block;
 use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use core::time::Duration;
 
 /// A CPU as the others see it.
 pub struct CrewMember {
@@ -166,14 +167,14 @@ impl Crew {
     }
 }
 
-/// Waits until `done`, for at most a second. Whether it was in time.
-pub fn within_a_second(mut done: impl FnMut() -> bool) -> bool {
-    let start = cpu::ticks();
+/// Waits until `done`, for at most `time`. Whether it was in time.
+pub fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let (start, limit) = (cpu::ticks(), cpu::ticks_in(time));
     loop {
         if done() {
             return true;
         }
-        if cpu::ticks().wrapping_sub(start) > cpu::ticks_per_second() {
+        if cpu::ticks().wrapping_sub(start) > limit {
             return done();
         }
         cpu::pause();

@@ -3,6 +3,7 @@
 use super::owned::Owner;
 use super::parts::ModuleRole;
 use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::id::MAX_VCPUS;
 use crate::base::interrupt::MAX_SPIS;
 use alloc::string::String;
 use thiserror::Error;
@@ -85,7 +86,7 @@ pub enum GuestNodeError {
     Length { node: String, property: &'static str, bytes: usize, legal: &'static str },
     #[error("memory of {node} is {kib} KiB, not a multiple of 4 KiB above 0 and below 2^54")]
     Memory { node: String, kib: u64 },
-    #[error("{node} asks for {cpus} CPUs, this version gives a guest 1")]
+    #[error("{node} asks for {cpus} CPUs, a guest has 1 to {MAX_VCPUS}")]
     Cpus { node: String, cpus: u32 },
     #[error("nr_spis of {node} is {spis}, a GIC has at most {MAX_SPIS}")]
     Spis { node: String, spis: u32 },

@@ -5,18 +5,20 @@
 
 use crate::arch;
 use crate::arch::lock::SpinLock;
+use crate::arch::sgi::{self, SgiTarget};
 use crate::base::addr::{Bytes, GuestAddr, Mfn, Span};
-use crate::base::id::DomainId;
+use crate::base::id::{CpuId, DomainId, VcpuId};
 use crate::devtree::{Backing, Guest, GuestAddresses as AddressesOf, GuestUart, MAX_SIZE, Module, Unmapped};
 use crate::frames::frametable::page_info::FrameOwner;
 use crate::guest::device::uart::Vpl011;
-use crate::guest::device::vgic::{Kick, Vgic, VgicShape, VgicShapeError};
+use crate::guest::device::vgic::{Affinity, Kick, Vgic, VgicShape, VgicShapeError};
 use crate::guest::isolation::stage2::{Config, Stage2, Stage2Error, Stage2Plan, Stage2PlanError, Vmid};
 use crate::guest::layout::{self, LayoutError};
+use crate::guest::life::{End, EntryState, Life, Posted};
 use crate::guest::load::kernel_image::{KernelError, KernelImage};
 use crate::guest::load::placement::{Needs, Placement, PlacementError};
 use crate::guest::load::tree::{GuestTree, GuestTreeError, cpu_name};
-use crate::guest::map::{GuestMap, GuestMapError};
+use crate::guest::map::{GuestMap, GuestMapError, What};
 use crate::guest::memory::window::ModuleWindow;
 use crate::guest::memory::{FrameSource, GuestMemory, MemoryError};
 use crate::memory::{HeapShortage, HostMemory};
@@ -93,6 +95,20 @@ pub struct Domain {
     /// Bytes of heap that it takes.
     heap: u64,
     devices: SpinLock<Devices>,
+    /// The CPU of each vCPU.
+    homes: Vec<Home>,
+    life: Life,
+    /// What the physical counter said when the domain's virtual counter was at 0.
+    virtual_offset: u64,
+}
+
+/// The CPU that runs a vCPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Home {
+    /// Which one.
+    pub cpu: CpuId,
+    /// How it is interrupted.
+    pub target: SgiTarget,
 }
 
 /// The devices that are emulated for a guest. One lock guards them all: each access is to one, and short.
@@ -109,7 +125,13 @@ impl Domain {
     /// # Errors
     ///
     /// [`BuildError`]; every frame has come back then.
-    pub fn build(host: &HostMemory, config: &Guest, id: DomainId, machine: MachineFacts) -> Result<Self, BuildError> {
+    pub fn build(
+        host: &HostMemory,
+        config: &Guest,
+        id: DomainId,
+        homes: &[Home],
+        machine: MachineFacts,
+    ) -> Result<Self, BuildError> {
         let heap = host.heap_bytes();
         let failed = |reason| BuildError { name: config.name.clone(), reason };
         reserve_heap(host, "the guest's state", state_bytes(config)).map_err(failed)?;
@@ -129,6 +151,9 @@ impl Domain {
                 unmapped: config.unmapped,
                 memory,
                 stage2,
+                life: Life::new(homes.len(), EntryState { pc: placement.kernel.start, x0: placement.tree.start.get() }),
+                homes: homes.into(),
+                virtual_offset: arch::ticks(),
                 placement,
                 heap: host.heap_bytes().saturating_sub(heap),
                 devices: SpinLock::new(Devices { vgic, uart: (config.uart == GuestUart::Pl011).then(Vpl011::new) }),
@@ -140,10 +165,12 @@ impl Domain {
         }
     }
 
-    /// Gives back all that the guest had. It must be dead: no CPU runs it, and no TLB translates for it.
-    pub fn release(self, host: &HostMemory) {
+    /// Gives back all that the guest had, and says why its life has ended. It must be dead: no CPU runs it, and no TLB
+    /// translates for it.
+    pub fn release(self, host: &HostMemory) -> Option<End> {
         self.stage2.release(host);
         give_back(host, self.memory);
+        self.life.into_end()
     }
 
     /// Which domain it is.
@@ -156,20 +183,73 @@ impl Domain {
         &self.name
     }
 
-    /// The state of the vCPU with this affinity, as PSCI has it; `None` if there is no such vCPU.
-    pub fn cpu_state(&self, affinity: u64) -> Option<AffinityInfo> {
-        // There is one, and who asks is it.
-        (affinity == 0).then_some(AffinityInfo::On)
+    /// Its life: which vCPUs are on, what is posted to them, and its end.
+    #[inline]
+    pub fn life(&self) -> &Life {
+        &self.life
+    }
+
+    /// The vCPU with this affinity, whose fields stand where MPIDR_EL1 has them.
+    pub fn vcpu_at(&self, affinity: u64) -> Option<VcpuId> {
+        Affinity::from_mpidr(affinity).cpu().filter(|vcpu| vcpu.index() < self.life.vcpus())
+    }
+
+    /// The state of the vCPUs that share the affinity fields from `level` on with `affinity`, as PSCI has it: on if one is;
+    /// `None` if there is none. Level 0 is a vCPU.
+    pub fn power_state(&self, affinity: u64, level: u32) -> Option<AffinityInfo> {
+        let node = |affinity: Affinity| affinity.packed().checked_shr(8 * level).unwrap_or(0);
+        let wanted = node(Affinity::from_mpidr(affinity));
+        let all = (0..self.life.vcpus()).map(|vcpu| VcpuId::new(vcpu as u16));
+        let below = all.filter(|vcpu| node(Affinity::of(*vcpu)) == wanted);
+        below.filter_map(|vcpu| self.life.state(vcpu)).min_by_key(|state| match state {
+            AffinityInfo::On => 0,
+            AffinityInfo::OnPending => 1,
+            AffinityInfo::Off => 2,
+        })
     }
 
     /// Has vCPUs of this domain that run on other CPUs look at their list registers. To be called without a lock.
-    ///
-    /// # Panics
-    ///
-    /// If there is one to kick: a domain has one vCPU, which is the one that this runs for.
     #[inline]
     pub fn kick(&self, kick: Kick) {
-        assert!(kick.is_empty(), "there is no other vCPU");
+        if !kick.is_empty() {
+            self.kick_all(kick);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn kick_all(&self, kick: Kick) {
+        kick.cpus().for_each(|vcpu| self.post(vcpu, Posted::INTERRUPTS));
+    }
+
+    /// Has `vcpu` look at `what`, if there is such a vCPU.
+    pub fn post(&self, vcpu: VcpuId, what: Posted) {
+        if let Some(home) = self.homes.get(vcpu.index())
+            && self.life.inbox(vcpu).post(what)
+        {
+            sgi::kick(home.target);
+        }
+    }
+
+    /// Ends its life, unless it has ended already, and has all vCPUs leave.
+    pub fn end(&self, why: End) {
+        self.life.end(why);
+        (0..self.homes.len()).for_each(|vcpu| self.post(VcpuId::new(vcpu as u16), Posted::POWER));
+    }
+
+    /// The CPU of `vcpu`, if there is such a vCPU.
+    pub fn home(&self, vcpu: VcpuId) -> Option<Home> {
+        self.homes.get(vcpu.index()).copied()
+    }
+
+    /// CNTVOFF_EL2 for its vCPUs.
+    pub fn virtual_offset(&self) -> u64 {
+        self.virtual_offset
+    }
+
+    /// Whether it has RAM at `address`.
+    pub fn has_ram_at(&self, address: GuestAddr) -> bool {
+        self.map.region_of(address).is_some_and(|region| matches!(region.what, What::Bank(_)))
     }
 
     /// What its RAM is made of, for people.

@@ -23,8 +23,7 @@ pub const DISTRIBUTOR: Range<GuestAddr> = window(0x0300_1000, 64 * KIB);
 /// Room for the registers of all redistributors. A guest has as many as it has CPUs: [`redistributors`].
 pub const REDISTRIBUTORS: Range<GuestAddr> = window(0x0302_0000, 16 * MIB);
 
-/// The most CPUs that a guest can have: as many as its GIC serves.
-pub const MAX_VCPUS: u32 = MAX_CPUS as u32;
+pub use crate::base::id::MAX_VCPUS;
 
 const _: () = assert!(MAX_CPUS as u64 * REDISTRIBUTOR_BYTES <= size(&REDISTRIBUTORS), "each has a redistributor");
 const _: () = assert!(DISTRIBUTOR_BYTES == size(&DISTRIBUTOR));

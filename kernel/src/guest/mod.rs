@@ -14,9 +14,12 @@ pub mod domain;
 pub mod exit;
 pub mod isolation;
 pub mod layout;
+pub mod life;
 pub mod load;
 pub mod map;
 pub mod memory;
+#[cfg(all(target_os = "none", feature = "guests"))]
+pub mod registry;
 #[cfg(all(target_os = "none", feature = "guests"))]
 pub mod run;
 pub mod sysreg;

@@ -1,22 +1,33 @@
 //! Guests from the device tree to their end.
+//!
+//! The CPU that boots builds them all, in the order of the tree. Then every CPU serves the vCPUs that are its own: it runs them
+//! when they are on, and waits otherwise. A domain whose life has ended is taken apart by the CPU that leaves it last, which
+//! builds it again if it was reset.
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
-use crate::arch::aarch64::{cpu, semihosting, virtualization};
+use crate::arch::aarch64::{cpu, gic, semihosting, virtualization};
+use crate::arch::lock::SpinLock;
+use crate::arch::sgi::{self, KICK, SgiTarget};
 use crate::arch::workarounds::WORKAROUND_2;
-use crate::base::id::{DomainId, VcpuId};
+use crate::base::id::{CpuId, DomainId, VcpuId};
 use crate::base::outcome::Outcome;
+use crate::cpu::crew::Crew;
 use crate::cpu::firmware;
-use crate::devtree::Facts;
-use crate::guest::complaints::Complaints;
-use crate::guest::domain::{BuildError, Domain, MachineFacts};
+use crate::devtree::{Facts, Guest};
+use crate::guest::domain::{BuildError, Domain, Home, MachineFacts};
 use crate::guest::exit::speculation::Speculation;
-use crate::guest::vcpu::{End, Vcpu, keyboard};
-use crate::interrupts::{self, ControllerError};
+use crate::guest::life::End;
+use crate::guest::registry::{GuestSlot, Registry};
+use crate::guest::vcpu::{CpuServices, Vcpu, keyboard};
+use crate::interrupts::{ControllerError, MachineGic};
 use crate::memory::HostMemory;
 use crate::options::Mitigations;
 use crate::println;
+use aarch64_cpu::asm;
 use alloc::string::String;
-use log::{info, warn};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use log::{error, info, warn};
 
 /// Why no guest can run.
 #[derive(Debug, thiserror::Error)]
@@ -40,76 +51,303 @@ pub enum GuestError {
     /// EL2 cannot have tables for it.
     #[error("this CPU has no stage 2 translation with 4 KiB pages (ID_AA64MMFR0_EL1.TGran4_2)")]
     NoStage2,
-    /// A guest cannot be built.
+    /// No guest can be built; this is why the last cannot.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// No guest has CPUs.
+    #[error(transparent)]
+    Cpus(#[from] CpuShortage),
+}
+
+/// There are too few CPUs for a guest.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{guest} needs CPUs of its own, one for each vCPU: {wanted}, of which {left} are free")]
+pub struct CpuShortage {
+    /// The guest's node.
+    pub guest: String,
+    /// One for each of its vCPUs.
+    pub wanted: usize,
+    /// CPUs without a vCPU.
+    pub left: usize,
+}
+
+/// Everything that the CPUs share while guests run.
+struct Guests<'g> {
+    host: &'g HostMemory,
+    machine: MachineFacts,
+    registry: Registry<'g>,
+    controller: MachineGic,
+    mitigations: Mitigations,
+    /// All CPUs that serve.
+    cpus: Vec<Home>,
+    /// Guests that could not be started.
+    refusals: SpinLock<Refusals>,
+    /// Whether a guest did not end by switching itself off.
+    has_failed: AtomicBool,
+    /// Held by who builds a guest or takes one apart. What a build needs of the heap is reserved, piece by piece, before it is
+    /// allocated: another build in between could take it.
+    building: SpinLock<()>,
 }
 
 /// Runs the guests that the device tree describes, until the last has come to its end.
 ///
 /// # Errors
 ///
-/// [`GuestError`] if one cannot be started.
-pub fn run(host: &HostMemory, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
-    let Some((first, others)) = facts.guests.split_first() else { return Ok(Outcome::Success) };
-    for other in others {
-        warn!("{}: more than one guest is not supported yet: not started", other.node);
-    }
+/// [`GuestError`] if none can be started.
+pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
+    let Some(first) = facts.guests.first() else { return Ok(Outcome::Success) };
     if semihosting::answers() {
         return Err(GuestError::Semihosting { guest: first.node.clone() });
     }
     if !virtualization::has_stage_2_of_4k() {
         return Err(GuestError::NoStage2);
     }
-    let controller = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: first.node.clone() })?;
-    let interrupts = interrupts::start(host.vmap(), controller, facts)?;
+    let facts_of_gic = facts.gic.as_ref().ok_or_else(|| GuestError::NoGic { guest: first.node.clone() })?;
+    let controller = MachineGic::start(host.vmap(), facts_of_gic, facts)?;
+    let cpus = join(crew, &controller)?;
     let machine = MachineFacts {
         midr: cpu::identity(),
         physical_bits: cpu::physical_address_bits(),
         priority_bits: CpuInterface::features().priority_bits(),
     };
-    let speculation = Speculation::new(cpu::identity(), cpu::id_register, firmware::workarounds(), mitigations);
-    if speculation.holds_loads_back() {
-        firmware::call(WORKAROUND_2, 1);
-    }
-    info!("exits   {speculation}");
-    keyboard::start(1, DomainId::new(0));
-    let mut complaints = Complaints::new(cpu::nanoseconds(cpu::ticks()));
-    let mut resets = 0_u64;
-    // A guest that does nothing but to reset itself would fill the console with what is said of each life.
-    let mut is_told = true;
-    loop {
-        let domain = Domain::build(host, first, DomainId::new(0), machine)?;
-        if is_told {
-            report(host, &domain);
+    let now = cpu::nanoseconds(cpu::ticks());
+    let (mut slots, mut refusals) = (Vec::new(), Refusals::default());
+    let mut free = cpus.iter().copied();
+    for config in &facts.guests {
+        match take_cpus(config, &mut free) {
+            Ok(homes) => slots.push(GuestSlot::new(config, DomainId::new(slots.len() as u16), homes, now)),
+            Err(why) => refusals.add(why.into()),
         }
-        let end = Vcpu::run(&domain, VcpuId::new(0), interrupts, &speculation, &mut complaints);
-        domain.release(host);
-        let (name, free) = (&first.name, (host.free_bytes() + host.grown_bytes()) >> 10);
-        match end {
+    }
+    let guests = Guests {
+        host,
+        machine,
+        registry: Registry::new(slots),
+        controller,
+        mitigations,
+        cpus,
+        refusals: SpinLock::new(refusals),
+        has_failed: AtomicBool::new(false),
+        building: SpinLock::new(()),
+    };
+    crew.each(&|cpu| guests.serve(cpu));
+    keyboard::stop();
+    let refusals = guests.refusals.into_inner();
+    let is_success = !guests.has_failed.load(Ordering::Relaxed) && refusals.count == 0;
+    match refusals.last {
+        Some(last) if refusals.count == facts.guests.len() => Err(last),
+        _ if is_success => Ok(Outcome::Success),
+        _ => Ok(Outcome::Failure),
+    }
+}
+
+/// Guests that cannot be started. While another may still be, each is worth an error; if none can, the last is fatal.
+#[derive(Default)]
+struct Refusals {
+    count: usize,
+    /// The last, which has not been told.
+    last: Option<GuestError>,
+}
+
+impl Refusals {
+    fn add(&mut self, why: GuestError) {
+        self.tell();
+        self.count += 1;
+        self.last = Some(why);
+    }
+
+    /// Tells the last, because there is a guest that runs, or another refusal.
+    fn tell(&mut self) {
+        if let Some(why) = self.last.take() {
+            error!("{why}: not started");
+        }
+    }
+}
+
+/// Has every CPU take interrupts. A CPU that cannot runs no guest; the CPU that boots must.
+fn join(crew: &Crew, controller: &MachineGic) -> Result<Vec<Home>, ControllerError> {
+    let joined = SpinLock::new(Vec::new());
+    crew.each(&|cpu| {
+        let result = controller.join();
+        joined.lock().push((cpu, result));
+    });
+    let mut homes = Vec::new();
+    let mut results = joined.into_inner();
+    results.sort_by_key(|(cpu, _)| *cpu);
+    for ((cpu, result), member) in results.into_iter().zip(crew.members()) {
+        match result {
+            Ok(()) => homes.push(Home { cpu, target: SgiTarget::of(member.mpidr()) }),
+            Err(why) if cpu == CpuId::BOOT => return Err(why),
+            Err(why) => warn!("CPU {cpu} runs no guest: {why}"),
+        }
+    }
+    Ok(homes)
+}
+
+/// Takes a CPU for each vCPU of a guest.
+fn take_cpus(config: &Guest, free: &mut (impl Iterator<Item = Home> + Clone)) -> Result<Vec<Home>, CpuShortage> {
+    let wanted = config.cpus as usize;
+    let mut after = free.clone();
+    let homes: Vec<Home> = after.by_ref().take(wanted).collect();
+    if homes.len() < wanted {
+        return Err(CpuShortage { guest: config.node.clone(), wanted, left: homes.len() });
+    }
+    *free = after;
+    Ok(homes)
+}
+
+impl Guests<'_> {
+    /// Serves the vCPUs of this CPU, until all guests have come to their ends.
+    fn serve(&self, cpu: CpuId) {
+        let Some(home) = self.cpus.iter().position(|home| home.cpu == cpu) else { return };
+        let speculation =
+            Speculation::new(cpu::identity(), cpu::id_register, firmware::workarounds(), self.mitigations);
+        if speculation.holds_loads_back() {
+            firmware::call(WORKAROUND_2, 1);
+        }
+        if home == 0 {
+            info!("exits   {speculation}");
+            self.build_all();
+        }
+        let interrupts = self.controller.interrupts();
+        let services = CpuServices { registry: &self.registry, controller: &self.controller, interrupts, speculation };
+        let own: Vec<(&GuestSlot<'_>, VcpuId)> = self.vcpus_of(cpu).collect();
+        while self.registry.is_alive() {
+            for (slot, vcpu) in &own {
+                self.turn(&services, slot, *vcpu);
+            }
+            self.rest(&services, &own);
+        }
+    }
+
+    /// Builds all guests, and has each start as soon as it is built.
+    fn build_all(&self) {
+        keyboard::start(&self.registry, DomainId::new(0));
+        let mut built = 0;
+        for slot in self.registry.slots() {
+            let _one = self.building.lock();
+            match Domain::build(self.host, slot.config(), slot.id(), slot.homes(), self.machine) {
+                Ok(domain) => {
+                    report(self.host, &domain, slot.homes());
+                    slot.begin(domain);
+                    built += 1;
+                }
+                Err(why) => {
+                    self.refusals.lock().add(why.into());
+                    self.bury(slot);
+                }
+            }
+        }
+        if built > 0 {
+            self.refusals.lock().tell();
+        }
+    }
+
+    /// The guest of `slot` has come to its last end: if it was the last guest, all CPUs have to look.
+    fn bury(&self, slot: &GuestSlot<'_>) {
+        if self.registry.bury(slot) {
+            self.cpus.iter().for_each(|home| sgi::kick(home.target));
+        } else {
+            keyboard::leave(&self.registry, slot.id());
+        }
+    }
+
+    /// The vCPUs of a CPU.
+    fn vcpus_of(&self, cpu: CpuId) -> impl Iterator<Item = (&GuestSlot<'_>, VcpuId)> {
+        self.registry.slots().iter().flat_map(move |slot| {
+            let homes = slot.homes().iter().enumerate().filter(move |(_, home)| home.cpu == cpu);
+            homes.map(move |(vcpu, _)| (slot, VcpuId::new(vcpu as u16)))
+        })
+    }
+
+    /// Runs a vCPU of this CPU, if it is to start, and sees to its domain if that has ended.
+    fn turn<'s>(&'s self, services: &CpuServices<'_>, slot: &'s GuestSlot<'s>, vcpu: VcpuId) {
+        let Some(domain) = slot.current() else { return };
+        // Taken before it is looked at: what is posted later interrupts this CPU again. A vCPU that begins looks at all there
+        // is, and one that is off has no answer to what else could be asked.
+        domain.life().inbox(vcpu).take();
+        if !domain.life().has_ended()
+            && let Some(entry) = domain.life().begin(vcpu)
+        {
+            Vcpu::run(services, slot, &domain, vcpu, entry);
+        }
+        if let Some(domain) = slot.retire(domain) {
+            self.after_life(slot, domain);
+        }
+    }
+
+    /// Waits for an interrupt, unless something is posted to a vCPU of this CPU.
+    fn rest(&self, services: &CpuServices<'_>, own: &[(&GuestSlot<'_>, VcpuId)]) {
+        let is_posted =
+            |(slot, vcpu): &(&GuestSlot<'_>, VcpuId)| slot.look(|domain| domain.life().inbox(*vcpu).is_filled());
+        if own.iter().any(|vcpu| is_posted(vcpu) == Some(true)) || !self.registry.is_alive() {
+            return;
+        }
+        // Interrupts are masked, and end WFI all the same: none is lost between the look and the wait.
+        asm::wfi();
+        let Some(id) = gic::acknowledge() else { return };
+        gic::drop_priority(id);
+        if services.interrupts.console == Some(id) {
+            // No vCPU was left for it.
+            keyboard::typed(&self.registry, &|_, _, _| ());
+        } else if id != KICK {
+            self.controller.silence(id);
+        }
+        gic::deactivate(id);
+    }
+
+    /// Takes a domain apart whose life has ended, and builds it again if it is to start anew.
+    fn after_life(&self, slot: &GuestSlot<'_>, domain: Domain) {
+        let building = self.building.lock();
+        let (host, name) = (self.host, slot.name());
+        let end = domain.release(host).unwrap_or_else(|| unreachable!("it is taken apart because it has ended"));
+        slot.flush();
+        slot.clear_keys();
+        let free = (host.free_bytes() + host.grown_bytes()) >> 10;
+        let again = match end {
             End::Off => {
-                complaints.conclude(name);
+                slot.complaints().lock().conclude(name);
                 println!("lacuna: {name}: switched off, free_kib={free}");
-                return Ok(Outcome::Success);
+                false
             }
             End::Reset => {
-                resets += 1;
-                is_told = complaints.has_room(name, cpu::nanoseconds(cpu::ticks()));
+                let resets = slot.count_reset();
+                // A guest that does nothing but to reset itself would fill the console with what is said of each life.
+                let is_told = slot.complaints().lock().has_room(name, cpu::nanoseconds(cpu::ticks()));
                 if is_told {
                     println!("lacuna: {name}: reset {resets}, free_kib={free}");
                 }
+                match Domain::build(host, slot.config(), slot.id(), slot.homes(), self.machine) {
+                    Ok(domain) => {
+                        if is_told {
+                            report(host, &domain, slot.homes());
+                        }
+                        slot.begin(domain);
+                        true
+                    }
+                    Err(why) => {
+                        error!("{why}: not started again");
+                        self.has_failed.store(true, Ordering::Relaxed);
+                        false
+                    }
+                }
             }
             End::Stopped(why) => {
-                complaints.conclude(name);
+                slot.complaints().lock().conclude(name);
                 println!("lacuna: {name}: stopped: {why}, free_kib={free}");
-                return Ok(Outcome::Failure);
+                self.has_failed.store(true, Ordering::Relaxed);
+                false
             }
+        };
+        drop(building);
+        if !again {
+            self.bury(slot);
         }
     }
 }
 
 /// Says what was built, to people and to scripts.
-fn report(host: &HostMemory, domain: &Domain) {
+fn report(host: &HostMemory, domain: &Domain, homes: &[Home]) {
     let name = domain.name();
     let place = domain.placement();
     info!("guest   {name}: {}", domain.memory_in_words());
@@ -117,6 +355,9 @@ fn report(host: &HostMemory, domain: &Domain) {
         info!("        {region}");
     }
     info!("        kernel at {}, device tree at {}", place.kernel.start, place.tree.start);
+    for (vcpu, home) in homes.iter().enumerate() {
+        info!("        vCPU {vcpu} on CPU {}", home.cpu);
+    }
     let costs = domain.memory().costs();
     println!(
         "lacuna: guest {name} ram_kib={} overhead_bytes={} zero_ns={} clean_ns={} free_kib={}",

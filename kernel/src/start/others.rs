@@ -11,7 +11,7 @@ use crate::base::addr::{PAGE_SIZE, PhysAddr};
 use crate::base::attributes::Attributes;
 use crate::base::id::{CpuId, Mpidr};
 use crate::cpu::block::CpuBlock;
-use crate::cpu::crew::{Crew, CrewMember, within_a_second};
+use crate::cpu::crew::{Crew, CrewMember, within};
 use crate::cpu::{fixup, power};
 use crate::devtree::{CpuFacts, EnableMethod, Facts, PsciFacts};
 use crate::frames::page_alloc::PageError;
@@ -22,6 +22,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::num::NonZeroU16;
+use core::time::Duration;
 use lacuna_boot::{CpuStart, FAULT_STACK_BYTES, Refusal, STACK_BYTES, VectorState};
 use log::warn;
 use smccc::{Call, Smc};
@@ -150,7 +151,7 @@ fn start(
         arch::clean_and_invalidate(bytes_of(&recruit.start));
         recruit.start.refusal()
     };
-    within_a_second(|| member.is_ready() || recruit.lack.lock().is_some() || refusal().is_some());
+    within(Duration::from_secs(1), || member.is_ready() || recruit.lack.lock().is_some() || refusal().is_some());
     // Whatever it says from here on comes too late.
     if !member.leave_out() && member.is_ready() {
         return Ok(member);

@@ -12,6 +12,7 @@ use aarch64_cpu::registers::{
     ID_AA64DFR0_EL1, ID_AA64ISAR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1,
     ID_AA64PFR1_EL1,
 };
+use core::time::Duration;
 
 #[cfg(feature = "mmu")]
 use arm_sysregs::el1::accessors::read_id_aa64isar2_el1;
@@ -79,13 +80,15 @@ pub fn ticks() -> u64 {
     CNTPCT_EL0.get()
 }
 
-/// Ticks of the counter in a second. Where firmware has not set CNTFRQ_EL0, as many as the counter has at most in Armv8.0
-/// (DDI 0487, D12.1.2), so that nobody gives up early.
-pub fn ticks_per_second() -> u64 {
-    match CNTFRQ_EL0.get() {
+/// Ticks of the counter in `time`. Where firmware has not set CNTFRQ_EL0, as many as a counter of 100 MHz has, so that nobody
+/// gives up early.
+pub fn ticks_in(time: Duration) -> u64 {
+    let frequency = match CNTFRQ_EL0.get() {
         0 => 100_000_000,
         frequency => frequency,
-    }
+    };
+    let whole = time.as_secs().saturating_mul(frequency);
+    whole.saturating_add(u64::from(time.subsec_micros()) * frequency / 1_000_000)
 }
 
 /// Nanoseconds in a second.

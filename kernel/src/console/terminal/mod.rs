@@ -16,6 +16,7 @@ pub mod escape;
 pub mod held;
 pub mod input;
 pub mod line;
+pub mod line_buffer;
 pub mod output;
 
 /// Whom the keyboard belongs to.

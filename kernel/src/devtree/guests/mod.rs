@@ -16,6 +16,7 @@ use super::parts::{Backing, Guest, GuestAddresses, GuestUart, Unmapped};
 use super::refusal::{FactsError, GuestNodeError};
 use super::warning::TreeWarning;
 use crate::base::addr::{PAGE_SIZE, Span};
+use crate::base::id::MAX_VCPUS;
 use crate::base::interrupt::MAX_SPIS;
 use alloc::vec::Vec;
 use fdt::node::{CellSizes, FdtNode};
@@ -96,7 +97,7 @@ fn memory(node: FdtNode<'_, '_>, path: &str) -> Result<u64, FactsError> {
 
 fn cpus(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<TreeWarning>) -> Result<u32, GuestNodeError> {
     match cell(node, path, "cpus")? {
-        Some(1) => Ok(1),
+        Some(cpus) if (1..=MAX_VCPUS).contains(&cpus) => Ok(cpus),
         Some(cpus) => Err(GuestNodeError::Cpus { node: path.into(), cpus }),
         None => {
             warnings.push(TreeWarning::NoCpus { node: path.into() });

@@ -14,7 +14,7 @@ use crate::base::addr::GuestAddr;
 use crate::guest::exit::speculation::Speculation;
 use arm_psci::{
     AffinityInfo, EntryPoint, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId, MigrateInfoType, Mpidr,
-    PowerState, PsciFeature,
+    PowerState, PsciFeature, ResetType,
 };
 
 /// PSCI_VERSION, on the shortest way.
@@ -74,13 +74,14 @@ pub const NOT_SUPPORTED: u64 = u64::MAX;
 
 /// What to do about a call with X0 to X3 in `arguments`, on a CPU with the workarounds of `speculation`.
 ///
-/// `state` tells the state of the guest's vCPU with certain affinity fields, which stand where MPIDR_EL1 has them and
-/// have 0 around them; `None` if there is no such vCPU. It is asked by CPU_ON and AFFINITY_INFO, once.
+/// `state` tells the state of the guest's vCPUs that share certain affinity fields, which stand where MPIDR_EL1 has them and
+/// have 0 around them, from a level on, 0 to 3; `None` if there is no such vCPU. It is asked by CPU_ON, for level 0, and by
+/// AFFINITY_INFO, once.
 #[inline]
 pub fn call(
     arguments: &[u64; 4],
     speculation: &Speculation,
-    state: impl FnOnce(u64) -> Option<AffinityInfo>,
+    state: impl FnOnce(u64, u32) -> Option<AffinityInfo>,
 ) -> CallAnswer {
     // The function ID is W0 (DEN0028, 2.5).
     let id = arguments[0] as u32;
@@ -96,7 +97,7 @@ fn general(
     id: u32,
     arguments: &[u64; 4],
     speculation: &Speculation,
-    state: impl FnOnce(u64) -> Option<AffinityInfo>,
+    state: impl FnOnce(u64, u32) -> Option<AffinityInfo>,
 ) -> CallAnswer {
     match id {
         SMCCC_VERSION => CallAnswer::Return(SMCCC_1_1),
@@ -127,11 +128,13 @@ const fn is_offered(id: FunctionId) -> bool {
             | FunctionId::MigrateInfoType
             | FunctionId::SystemOff
             | FunctionId::SystemReset
+            | FunctionId::SystemReset232
+            | FunctionId::SystemReset264
     )
 }
 
 /// The function `id`, which [`is_offered`].
-fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> CallAnswer {
+fn perform(id: u32, function: Function, state: impl FnOnce(u64, u32) -> Option<AffinityInfo>) -> CallAnswer {
     match function {
         Function::Version => CallAnswer::Return(PSCI_1_1),
         Function::Features { psci_func_id } => CallAnswer::Return(feature(psci_func_id)),
@@ -139,9 +142,8 @@ fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<Affini
         Function::CpuOff => CallAnswer::CpuOff,
         Function::CpuSuspend { state: PowerState::StandbyOrRetention(_), .. } => CallAnswer::Suspend,
         Function::CpuSuspend { state: PowerState::PowerDown(_), .. } => failure(ErrorCode::InvalidParameters),
-        // Since PSCI 1.0 a level above that of CPUs need not be supported (DEN0022, 5.1.5).
-        Function::AffinityInfo { lowest_affinity_level: 1.., .. } => failure(ErrorCode::InvalidParameters),
-        Function::AffinityInfo { mpidr, .. } => match state(mpidr.into()) {
+        Function::AffinityInfo { lowest_affinity_level: 4.., .. } => failure(ErrorCode::InvalidParameters),
+        Function::AffinityInfo { mpidr, lowest_affinity_level } => match state(mpidr.into(), lowest_affinity_level) {
             Some(info) => CallAnswer::Return(u32::from(info).into()),
             None => failure(ErrorCode::InvalidParameters),
         },
@@ -149,14 +151,19 @@ fn perform(id: u32, function: Function, state: impl FnOnce(u64) -> Option<Affini
         Function::MigrateInfoType => CallAnswer::Return(u32::from(MigrateInfoType::MigrationNotRequired).into()),
         Function::SystemOff => CallAnswer::Off,
         Function::SystemReset => CallAnswer::Reset,
+        // A vendor's types of reset are not supported (DEN0022, 5.1.12).
+        Function::SystemReset2 { reset_type: ResetType::Architectural(_), .. } => CallAnswer::Reset,
+        Function::SystemReset2 { reset_type: ResetType::VendorSpecific(_), .. } => {
+            failure(ErrorCode::InvalidParameters)
+        }
         _ => CallAnswer::NotSupported { id },
     }
 }
 
-fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64) -> Option<AffinityInfo>) -> CallAnswer {
+fn cpu_on(target: Mpidr, entry: EntryPoint, state: impl FnOnce(u64, u32) -> Option<AffinityInfo>) -> CallAnswer {
     let affinity = u64::from(target);
     let address = GuestAddr::new(entry.entry_point_address());
-    match state(affinity) {
+    match state(affinity, 0) {
         None => failure(ErrorCode::InvalidParameters),
         Some(AffinityInfo::On) => failure(ErrorCode::AlreadyOn),
         Some(AffinityInfo::OnPending) => failure(ErrorCode::OnPending),
@@ -207,7 +214,11 @@ mod tests {
     const INVALID_ADDRESS: CallAnswer = CallAnswer::Return(-9i64 as u64);
 
     /// A guest of three vCPUs: 0 is on, 1 is off, 2 is on its way; and one at 1.0.0.0.
-    fn state(affinity: u64) -> Option<AffinityInfo> {
+    fn state(affinity: u64, level: u32) -> Option<AffinityInfo> {
+        if level > 0 {
+            // 0 is on, in the same cluster as the others at Aff3 0.
+            return (affinity >> (8 * level) == 0).then_some(AffinityInfo::On);
+        }
         match affinity {
             0 => Some(AffinityInfo::On),
             1 | 0x1_0000_0000 => Some(AffinityInfo::Off),
@@ -237,9 +248,8 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_not_supported() {
-        // MIGRATE, SYSTEM_SUSPEND, SYSTEM_RESET2 with a wrong argument, TRNG_VERSION, stolen time, no fast call, PSCI
-        // 0.1.
-        let none = [0x8400_0005, 0xc400_000e, 0xc400_0012, 0x8400_0050, 0xc500_0020, 0x0400_0000, 0x95c1_ba5e, 0];
+        // MIGRATE, SYSTEM_SUSPEND, TRNG_VERSION, stolen time, no fast call, PSCI 0.1.
+        let none = [0x8400_0005, 0xc400_000e, 0x8400_0050, 0xc500_0020, 0x0400_0000, 0x95c1_ba5e, 0];
         for id in none {
             assert_eq!(ask(id, u64::MAX, u64::MAX, u64::MAX), CallAnswer::NotSupported { id: id as u32 });
         }
@@ -314,8 +324,10 @@ mod tests {
         let answers = [0, 1, 2].map(|affinity| ask(0xc400_0004, affinity, 0, 0));
         assert_eq!(answers, [0, 1, 2].map(CallAnswer::Return));
         assert_eq!(ask(0xc400_0004, 3, 0, 0), INVALID_PARAMETERS);
-        assert_eq!(ask(0xc400_0004, 0, 1, 0), INVALID_PARAMETERS);
         assert_eq!(ask(0xc400_0004, 0, 4, 0), INVALID_PARAMETERS);
+        // Of a cluster one is on, if it has any.
+        assert_eq!([1, 2, 3].map(|level| ask(0xc400_0004, 0, level, 0)), [CallAnswer::Return(0); 3]);
+        assert_eq!(ask(0xc400_0004, 0x1_0000, 1, 0), INVALID_PARAMETERS);
     }
 
     #[test]
@@ -331,6 +343,9 @@ mod tests {
         assert_eq!(ask(0x8400_0002, 0, 0, 0), CallAnswer::CpuOff);
         assert_eq!(ask(0x8400_0008, 0, 0, 0), CallAnswer::Off);
         assert_eq!(ask(0x8400_0009, 0, 0, 0), CallAnswer::Reset);
+        assert_eq!([0x8400_0012, 0xc400_0012].map(|id| ask(id, 0, 0, 0)), [CallAnswer::Reset; 2]);
+        assert_eq!(ask(0xc400_0012, 0x8000_0000, 0, 0), INVALID_PARAMETERS, "a vendor's type of reset");
+        assert_eq!(ask(0xc400_0012, 1, 0, 0), INVALID_PARAMETERS, "an unknown type of reset");
         assert_eq!(ask(0x8400_0006, 0, 0, 0), CallAnswer::Return(2), "no Trusted OS to migrate");
     }
 

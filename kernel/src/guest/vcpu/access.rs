@@ -7,7 +7,6 @@ use crate::arch::aarch64::el1::{self, Timer};
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::addr::GuestAddr;
 use crate::base::id::{Intid, VcpuId};
-use crate::console;
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic::{GicAccess, Kick};
 use crate::guest::domain::Devices;
@@ -181,7 +180,7 @@ impl Vcpu<'_> {
         drop(devices);
         self.domain.kick(kick);
         if let Some(byte) = sent {
-            console::print_for_guest(self.domain.id(), self.domain.name(), &[byte]);
+            self.slot.print(byte);
         }
         Ok(())
     }

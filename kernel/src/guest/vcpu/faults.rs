@@ -11,7 +11,8 @@ use crate::guest::device::{uart, vgic};
 use crate::guest::exit::inject::{Before, Cause, ExceptionEntry};
 use crate::guest::exit::mmio::{Abort, FaultRegisters, Load, MmioRequest, Store};
 use crate::guest::exit::step::{self, AARCH32};
-use crate::guest::vcpu::{End, Next, Vcpu};
+use crate::guest::life::End;
+use crate::guest::vcpu::{Next, Vcpu};
 use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, HPFAR_EL2, Readable};
 use alloc::format;
 use alloc::string::String;
@@ -206,7 +207,7 @@ impl Vcpu<'_> {
             crate::println!("{line}");
         }
         crate::println!("{}", el1::snapshot());
-        self.end = Some(End::Stopped(why));
+        self.domain.end(End::Stopped(why));
         Next::Leave
     }
 
@@ -218,7 +219,7 @@ impl Vcpu<'_> {
     /// Reports what the guest did at this level, which is printed, as [`complain`](Self::complain) does.
     #[cold]
     pub(super) fn tell(&mut self, level: Level, frame: &GuestFrame, what: fmt::Arguments<'_>) {
-        if self.complaints.has_room(self.domain.name(), cpu::nanoseconds(cpu::ticks())) {
+        if self.slot.complaints().lock().has_room(self.domain.name(), cpu::nanoseconds(cpu::ticks())) {
             log!(level, "{}: {what}", self.at(frame));
         }
     }

@@ -7,16 +7,16 @@
 mod access;
 mod faults;
 pub mod keyboard;
-mod monitor;
+pub mod monitor;
 mod run;
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
-use crate::base::id::VcpuId;
-use crate::guest::complaints::Complaints;
+use crate::base::id::{DomainId, VcpuId};
 use crate::guest::domain::Domain;
 use crate::guest::exit::speculation::Speculation;
-use crate::interrupts::Interrupts;
-use alloc::string::String;
+use crate::guest::life::Posted;
+use crate::guest::registry::{GuestSlot, Registry};
+use crate::interrupts::{Interrupts, MachineGic};
 
 /// Bytes of an A64 instruction: how far the program counter moves when one has been carried out for the guest.
 pub(super) const INSTRUCTION_BYTES: u64 = 4;
@@ -31,15 +31,19 @@ pub enum Next {
     Leave = 1,
 }
 
-/// Why a guest came to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It switched itself off: PSCI SYSTEM_OFF.
-    Off,
-    /// It is to start again, because it said so (PSCI SYSTEM_RESET) or somebody at the keyboard.
-    Reset,
-    /// It cannot go on, and this is why.
-    Stopped(String),
+/// Shows what was asked for of a vCPU, if that is the vCPU which this CPU has left to take keys.
+pub type ShowOwn<'s> = &'s dyn Fn(DomainId, VcpuId, Posted);
+
+/// What a CPU of the machine has for the vCPUs that it runs.
+pub struct CpuServices<'g> {
+    /// All guests.
+    pub registry: &'g Registry<'g>,
+    /// The machine's interrupt controller.
+    pub controller: &'g MachineGic,
+    /// Which of its interrupts is what.
+    pub interrupts: Interrupts,
+    /// What this CPU needs against speculation.
+    pub speculation: Speculation,
 }
 
 /// A virtual CPU that runs.
@@ -50,9 +54,8 @@ pub struct Vcpu<'d> {
     pub(super) id: VcpuId,
     /// The virtual CPU interface of this physical CPU.
     pub(super) lists: CpuInterface,
-    pub(super) interrupts: Interrupts,
-    pub(super) complaints: &'d mut Complaints,
-    pub(super) speculation: &'d Speculation,
-    /// Why it was left, once it was.
-    pub(super) end: Option<End>,
+    /// Its guest, over all of its lives.
+    pub(super) slot: &'d GuestSlot<'d>,
+    /// What this CPU has for it.
+    pub(super) services: &'d CpuServices<'d>,
 }

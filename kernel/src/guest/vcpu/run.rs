@@ -7,26 +7,29 @@
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
 use crate::arch::aarch64::{cpu, gic};
+use crate::arch::sgi::KICK;
 use crate::arch::syndrome::{Direction, Syndrome};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::cpu::block::block;
 use crate::cpu::firmware;
 #[cfg(feature = "selftest")]
 use crate::cpu::fixup;
-use crate::guest::complaints::Complaints;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::domain::Domain;
 use crate::guest::exit::psci::{self, CallAnswer};
-use crate::guest::exit::speculation::{AtExit, Speculation};
+use crate::guest::exit::speculation::AtExit;
 use crate::guest::layout;
+use crate::guest::life::{End, EntryState, Posted, Refused};
+use crate::guest::registry::GuestSlot;
 use crate::guest::sysreg::{Handling, Trap, filtered, handling};
-use crate::guest::vcpu::{End, INSTRUCTION_BYTES, Next, Vcpu, keyboard};
+use crate::guest::vcpu::{CpuServices, INSTRUCTION_BYTES, Next, Vcpu, keyboard, monitor};
 use crate::interrupts::Interrupts;
 use aarch64_cpu::asm;
 use aarch64_cpu::registers::{ESR_EL2, Readable};
 use alloc::format;
+use arm_psci::ErrorCode;
 use lacuna_boot::{GuestFrame, Hardening};
-use log::{Level, log_enabled, warn};
+use log::{Level, log_enabled};
 
 /// ESR_EL2.EC, bits 31:26, for what a guest is expected to do (DDI 0487, D24.2.37).
 mod exception {
@@ -65,24 +68,23 @@ extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame
     // None if it has gone meanwhile.
     let Some(id) = gic::acknowledge() else { return Next::Resume };
     gic::drop_priority(id);
-    let Interrupts { virtual_timer, physical_timer, maintenance, console } = vcpu.interrupts;
+    let Interrupts { virtual_timer, physical_timer, maintenance, .. } = vcpu.services.interrupts;
     if id == virtual_timer {
         return vcpu.forward(id, layout::VIRTUAL_TIMER_INTID);
     }
     if id == physical_timer {
         return vcpu.forward(id, layout::PHYSICAL_TIMER_INTID);
     }
-    let next = if id == maintenance {
+    if id == KICK {
+        gic::deactivate(id);
+        return vcpu.attend(frame);
+    }
+    if id == maintenance {
         vcpu.maintain();
-        Next::Resume
-    } else if Some(id) == console {
-        vcpu.keys(frame)
-    } else {
-        warn!("unexpected interrupt {id}");
-        Next::Resume
-    };
-    gic::deactivate(id);
-    next
+        gic::deactivate(id);
+        return Next::Resume;
+    }
+    vcpu.other_interrupt(frame, id)
 }
 
 /// An SError while the guest ran. Guests have no devices, so it is the machine's memory that failed, and nobody can
@@ -93,49 +95,92 @@ extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -
 }
 
 impl<'d> Vcpu<'d> {
-    /// Runs vCPU `id` of `domain` on this CPU, which has no other guest, until the domain ends. What there is to
-    /// report on it pays with `complaints`; `speculation` is what this CPU needs.
+    /// Runs vCPU `id` of `domain`, which `slot` has, on this CPU from `entry` on, until it is switched off or the domain's life
+    /// ends.
     pub fn run(
+        services: &'d CpuServices<'d>,
+        slot: &'d GuestSlot<'d>,
         domain: &'d Domain,
         id: VcpuId,
-        interrupts: Interrupts,
-        speculation: &'d Speculation,
-        complaints: &'d mut Complaints,
-    ) -> End {
+        entry: EntryState,
+    ) {
         let regime = GuestRegime {
             vtcr: domain.stage2().config().vtcr(),
             vttbr: domain.vttbr(),
             mpidr: Affinity::of(id).mpidr(),
-            virtual_offset: cpu::ticks(),
+            virtual_offset: domain.virtual_offset(),
         };
-        let mut vcpu =
-            Vcpu { domain, id, lists: CpuInterface::start(), interrupts, complaints, speculation, end: None };
-        keyboard::resume();
+        let mut vcpu = Vcpu { domain, id, lists: CpuInterface::start(), slot, services };
         block().set_virtual_offset(regime.virtual_offset);
         block().set_running(Some((domain.id(), id)));
         // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
         // guest is here: this function ends by leaving it.
         unsafe { virtualization::enter(&regime) };
-        let (entry, tree) = (domain.placement().kernel.start, domain.placement().tree.start);
-        let hardening = speculation.at_exit().map(|AtExit { function, rounds }| Hardening { function, rounds });
+        // Interrupts that were made pending while it was off.
+        vcpu.maintain();
+        let hardening =
+            services.speculation.at_exit().map(|AtExit { function, rounds }| Hardening { function, rounds });
         // SAFETY: what EL2 controls of EL1 was just set. The handlers take a `Vcpu`, which lives on this stack until
         // this returns. Interrupts are masked at EL2 from the first instruction on. What is called at exits the
         // firmware has.
-        let serror =
-            unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.get(), PSTATE_START, tree.get(), hardening) };
+        let serror = unsafe {
+            lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.pc.get(), PSTATE_START, entry.x0, hardening)
+        };
         virtualization::leave();
         block().set_running(None);
-        keyboard::stop(domain.name());
-        let Vcpu { mut lists, end, .. } = vcpu;
+        let Vcpu { mut lists, .. } = vcpu;
         // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
-        let kick = domain.devices().lock().vgic.reset(id, &mut lists);
+        let kick = domain.devices().lock().vgic.retire(id, &mut lists);
         domain.kick(kick);
         lists.stop();
         // What it did last has failed by now, or will not.
         if serror != 0 {
-            return End::Stopped(format!("SError as it ended, ESR_EL2 {serror:#x}"));
+            domain.end(End::Stopped(format!("SError as it ended, ESR_EL2 {serror:#x}")));
         }
-        end.unwrap_or_else(|| unreachable!("a vCPU is left only for a reason"))
+    }
+
+    /// Looks at what was posted to this vCPU.
+    pub(super) fn attend(&mut self, frame: &GuestFrame) -> Next {
+        let posted = self.domain.life().inbox(self.id).take();
+        if posted.has(Posted::INTERRUPTS) {
+            self.maintain();
+        }
+        if posted.has(Posted::KEYS | Posted::POWER | Posted::SHOW_STATE | Posted::SHOW_INTERRUPTS) {
+            return self.attend_to_people(frame, posted);
+        }
+        Next::Resume
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn attend_to_people(&mut self, frame: &GuestFrame, posted: Posted) -> Next {
+        if posted.has(Posted::SHOW_STATE | Posted::SHOW_INTERRUPTS) {
+            self.show(frame, posted);
+            monitor::answered();
+        }
+        if posted.has(Posted::KEYS) {
+            self.hand_over();
+        }
+        if self.domain.life().has_ended() { Next::Leave } else { Next::Resume }
+    }
+
+    /// The console's interrupt, or one that nobody expects.
+    #[cold]
+    #[inline(never)]
+    fn other_interrupt(&mut self, frame: &GuestFrame, id: PhysIntid) -> Next {
+        let CpuServices { registry, controller, interrupts, .. } = self.services;
+        if interrupts.console != Some(id) {
+            controller.silence(id);
+            gic::deactivate(id);
+            return Next::Resume;
+        }
+        keyboard::typed(registry, &|domain, vcpu, what| {
+            if (domain, vcpu) == (self.domain.id(), self.id) {
+                self.show(frame, what);
+            }
+        });
+        gic::deactivate(id);
+        self.attend(frame)
     }
 
     /// Makes the physical interrupt of a timer the guest's. It stays active until the guest ends its own.
@@ -162,7 +207,9 @@ impl<'d> Vcpu<'d> {
             return self.undefined(frame, &Syndrome::new(esr).class());
         }
         let [x0, x1, x2, x3, ..] = frame.x;
-        match psci::call(&[x0, x1, x2, x3], self.speculation, |affinity| self.domain.cpu_state(affinity)) {
+        match psci::call(&[x0, x1, x2, x3], &self.services.speculation, |affinity, level| {
+            self.domain.power_state(affinity, level)
+        }) {
             CallAnswer::Return(value) => {
                 frame.x[0] = value;
                 Next::Resume
@@ -191,14 +238,18 @@ impl<'d> Vcpu<'d> {
         let end = match answer {
             CallAnswer::Off => End::Off,
             CallAnswer::Reset => End::Reset,
-            CallAnswer::CpuOff => End::Stopped("it switched off the only CPU that it has".into()),
+            CallAnswer::CpuOff if self.domain.life().switch_off(self.id) => return Next::Leave,
+            CallAnswer::CpuOff if self.domain.life().vcpus() == 1 => {
+                End::Stopped("it switched off the only CPU that it has".into())
+            }
+            CallAnswer::CpuOff => End::Stopped("it switched off the last CPU that was on".into()),
             CallAnswer::Suspend => {
                 self.wait();
                 frame.x[0] = 0;
                 return Next::Resume;
             }
             CallAnswer::Workaround { function } => {
-                if self.speculation.is_forwarded(function) {
+                if self.services.speculation.is_forwarded(function) {
                     firmware::call(function, 0);
                 }
                 frame.x[0] = 0;
@@ -216,9 +267,8 @@ impl<'d> Vcpu<'d> {
                 frame.x[0] = psci::NOT_SUPPORTED;
                 return Next::Resume;
             }
-            // Of the CPUs that a guest has, none is off.
-            CallAnswer::CpuOn { .. } => {
-                frame.x[0] = psci::NOT_SUPPORTED;
+            CallAnswer::CpuOn { affinity, entry, context } => {
+                frame.x[0] = self.switch_on(affinity, EntryState { pc: entry, x0: context });
                 return Next::Resume;
             }
             CallAnswer::Return(value) => {
@@ -226,8 +276,25 @@ impl<'d> Vcpu<'d> {
                 return Next::Resume;
             }
         };
-        self.end = Some(end);
+        self.domain.end(end);
         Next::Leave
+    }
+
+    /// Has the vCPU with this affinity start, and says how that went, as PSCI does.
+    fn switch_on(&self, affinity: u64, entry: EntryState) -> u64 {
+        if !self.domain.has_ram_at(entry.pc) {
+            return ErrorCode::InvalidAddress.into();
+        }
+        let Some(target) = self.domain.vcpu_at(affinity) else { return ErrorCode::InvalidParameters.into() };
+        match self.domain.life().switch_on(target, entry) {
+            Ok(()) => {
+                self.domain.post(target, Posted::POWER);
+                0
+            }
+            Err(Refused::Absent) => ErrorCode::InvalidParameters.into(),
+            Err(Refused::On) => ErrorCode::AlreadyOn.into(),
+            Err(Refused::Pending) => ErrorCode::OnPending.into(),
+        }
     }
 
     /// A system register that is trapped.

@@ -43,6 +43,11 @@ impl Affinity {
         ((self.0 >> 24) as u64) << 32 | (self.0 & 0xff_ffff) as u64
     }
 
+    /// The affinity whose fields stand where MPIDR_EL1 has them; other bits are ignored.
+    pub const fn from_mpidr(value: u64) -> Self {
+        Self::from_route(value)
+    }
+
     /// The affinity that a guest wrote to a GICD_IROUTER; other bits are ignored.
     pub(super) const fn from_route(value: u64) -> Self {
         Self(((value >> 32) as u32) << 24 | (value as u32) & 0xff_ffff)

@@ -38,7 +38,7 @@ pub use crate::arch::list_register::{
     InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd,
 };
 pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
-use crate::base::id::{Intid, PhysIntid, VcpuId};
+use crate::base::id::{Intid, MAX_VCPUS, PhysIntid, VcpuId};
 pub use crate::guest::device::size::Size;
 pub use access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};
 pub use affinity::Affinity;
@@ -58,7 +58,7 @@ use registers::CtlrGroups;
 /// Interrupts of one bank: registers with a bit for each have 32.
 const BANK: u32 = 32;
 /// The most vCPUs of one guest: as many as a [`Kick`] has bits.
-pub const MAX_CPUS: usize = 64;
+pub const MAX_CPUS: usize = MAX_VCPUS as usize;
 /// The first of the special INTIDs, which are no interrupts (IHI 0069, 2.2.1): the last bank ends with four of them.
 const SPECIAL: u32 = BANK + MAX_SPIS;
 
@@ -220,6 +220,23 @@ impl Vgic {
     /// for the first time.
     pub fn maintain(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
         self.refill(cpu, lists)
+    }
+
+    /// Takes back what `cpu` has listed, which is left: it is switched off, or its guest has ended. No interrupt of its own is
+    /// active from then on, and none of the machine's is pending for it: what was forwarded is deactivated, on its CPU, which
+    /// this is.
+    pub fn retire(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
+        let kick = self.fold(cpu, lists);
+        let index = cpu.index();
+        let linked = self.banks[index].linked();
+        self.banks[index].clear_active(u32::MAX);
+        self.banks[index].clear_pending(linked);
+        let mut kick = kick | self.release(cpu, index, u32::MAX, lists);
+        for shared in self.cpus.len()..self.banks.len() {
+            kick = kick | self.kicks(cpu, shared, u32::MAX);
+        }
+        self.cpus[index].asked = Maintenance::NOTHING;
+        kick
     }
 
     /// Puts the vGIC in the state after reset, but for the lines of devices, which are theirs.

@@ -26,6 +26,13 @@ pub struct InterruptSnapshot {
     pub physical: Option<PhysIntid>,
 }
 
+impl InterruptSnapshot {
+    /// Whether it is enabled, pending or active.
+    pub fn is_in_use(&self) -> bool {
+        self.enabled || self.state != InterruptState::Invalid
+    }
+}
+
 impl fmt::Display for InterruptSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {

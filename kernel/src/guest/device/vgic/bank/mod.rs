@@ -212,6 +212,11 @@ impl InterruptBank {
         self.linked & 1 << n != 0
     }
 
+    /// Interrupts for which a physical interrupt is active.
+    pub(super) fn linked(&self) -> u32 {
+        self.linked
+    }
+
     pub(super) fn is_resident(&self, n: u32) -> bool {
         self.resident & 1 << n != 0
     }

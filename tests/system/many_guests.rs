@@ -1,0 +1,164 @@
+//! Several guests, and guests with several vCPUs.
+
+use crate::small_guest::{hello, small};
+use lacuna_tests::{Boot, Guest, NEXT_KEYBOARD, Outcome, own_guest};
+use std::time::Duration;
+
+/// How long guests may take: several times what they take on two cores that others use too.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Expects that the guest `name` came to its own end and found nothing wrong.
+#[track_caller]
+fn expect_end_of(outcome: &Outcome, name: &str) {
+    let lines = outcome.guest_lines(name);
+    if let Some(line) = lines.iter().find(|line| line.starts_with("guest: FAIL") || line.starts_with("guest: panic")) {
+        outcome.fail(&format!("{name} says {line:?}"));
+    }
+    assert!(lines.contains(&"guest: end"), "{name} did not end: {lines:?}");
+    outcome.expect_line(&format!("lacuna: {name}: switched off, free_kib="));
+}
+
+/// Linux with these words on its command line, and so many vCPUs.
+fn linux(name: &str, vcpus: u32, words: &str) -> Guest {
+    Guest::linux(words).memory("256M").name(name).vcpus(vcpus)
+}
+
+/// Expects that all checks passed in the guest `name`.
+#[track_caller]
+fn expect_checks_passed(outcome: &Outcome, name: &str, count: u32) {
+    let wanted = format!("guest: {count} passed, 0 failed");
+    let lines = outcome.guest_lines(name);
+    if !lines.contains(&wanted.as_str()) {
+        outcome.fail(&format!("{name} does not say {wanted:?}"));
+    }
+}
+
+#[test]
+fn two_guests_run_and_end_by_themselves() {
+    for boot in [Boot::virt().cpus(2), Boot::versal().memory("4G")] {
+        let outcome = boot.guest(hello().name("first")).guest(hello().name("second")).run();
+        outcome.expect_quiet_end();
+        expect_end_of(&outcome, "first");
+        expect_end_of(&outcome, "second");
+    }
+}
+
+#[test]
+fn a_guest_for_which_no_cpu_is_left_does_not_keep_others_from_starting() {
+    let outcome = Boot::virt().cpus(2).guest(hello().name("first")).guest(hello().name("second").vcpus(2)).run();
+    expect_end_of(&outcome, "first");
+    outcome.expect_failing_status();
+    outcome.expect_line(
+        "lacuna: error: /chosen/second needs CPUs of its own, one for each vCPU: 2, of which 1 are free: not started",
+    );
+}
+
+#[test]
+fn a_guest_that_cannot_be_built_does_not_keep_others_from_starting() {
+    let outcome = Boot::virt().cpus(2).guest(hello().name("first").memory("8G")).guest(hello().name("second")).run();
+    expect_end_of(&outcome, "second");
+    outcome.expect_failing_status();
+    outcome.expect_line("lacuna: error: first: ");
+}
+
+/// Everything that a guest can do wrong, beside one that measures time and memory.
+#[test]
+fn a_bad_guest_does_not_disturb_its_neighbour() {
+    let bad = own_guest("mode=bad skip=forge").name("bad");
+    let outcome = Boot::virt().cpus(2).guest(small("mode=hold").name("good")).guest(bad).within(LIMIT).run();
+    outcome.expect_quiet_end();
+    expect_end_of(&outcome, "good");
+    expect_end_of(&outcome, "bad");
+}
+
+#[test]
+fn one_that_starts_again_and_again_leaves_its_neighbour_alone_and_loses_no_page() {
+    let mut running = Boot::virt()
+        .cpus(2)
+        .guest(small("mode=reset").name("reset"))
+        .guest(linux("linux", 1, "lacuna.work"))
+        .within(LIMIT)
+        .start();
+    running.expect("guest: 3 passed, 0 failed");
+    running.expect("lacuna: linux: switched off");
+    (0..5).for_each(|_| running.expect("lacuna: reset: reset "));
+    let outcome = running.quit();
+    outcome.expect_quiet_end();
+    let ends = outcome.console.lines().filter(|line| line.starts_with("lacuna: reset: "));
+    let free: Vec<&str> = ends.filter_map(|line| line.rsplit_once("free_kib=").map(|(_, free)| free.trim())).collect();
+    assert!(free.len() > 5, "{free:?}");
+    // Before and after Linux has gone there is as much each time.
+    let last = &free[free.len() - 5..];
+    assert!(last.windows(2).all(|pair| pair[0] == pair[1]), "memory was lost, or found: {free:?}");
+}
+
+#[test]
+fn linux_works_with_four_vcpus() {
+    let words = "lacuna.mem=256 lacuna.cpus=4 lacuna.work lacuna.hotplug=50";
+    let outcome = Boot::virt().cpus(4).guest(linux("domU1", 4, words)).within(LIMIT).run();
+    outcome.expect_quiet_end();
+    expect_checks_passed(&outcome, "domU1", 7);
+}
+
+#[test]
+fn two_linux_guests_work_with_two_vcpus_each() {
+    let words = "lacuna.mem=256 lacuna.cpus=2 lacuna.work";
+    let boot = Boot::virt().cpus(4).guest(linux("one", 2, words)).guest(linux("two", 2, words));
+    let outcome = boot.within(LIMIT).run();
+    outcome.expect_quiet_end();
+    expect_checks_passed(&outcome, "one", 6);
+    expect_checks_passed(&outcome, "two", 6);
+}
+
+#[test]
+fn the_keyboard_goes_from_guest_to_guest_and_on_when_one_ends() {
+    let echo = |name| small("mode=echo").name(name);
+    let mut running = Boot::virt().cpus(3).guest(echo("a")).guest(echo("b")).guest(echo("c")).start();
+    running.expect("(a) guest: echo, until quit");
+    running.send("to a\n");
+    running.expect("(a) guest: echo to a");
+    running.send(NEXT_KEYBOARD);
+    running.expect("lacuna: keyboard: b");
+    running.send("quit\n");
+    // `b` had it, and ends.
+    running.expect("lacuna: b: switched off");
+    running.expect("lacuna: keyboard: c");
+    running.send("to c\n");
+    running.expect("(c) guest: echo to c");
+    // The hypervisor comes after the last, and then `a`: `b` is no more.
+    running.send(NEXT_KEYBOARD);
+    running.expect("lacuna: keyboard: hypervisor");
+    running.send(NEXT_KEYBOARD);
+    running.expect("lacuna: keyboard: a");
+    running.send(NEXT_KEYBOARD);
+    running.expect("lacuna: keyboard: c");
+    running.take_keyboard_from(1);
+    running.send("quit\r");
+    running.finish().expect_quiet_end();
+}
+
+#[test]
+fn the_monitor_shows_guests_on_other_cpus_and_resets_one() {
+    let spin = |name| small("mode=spin").name(name);
+    let mut running = Boot::virt().cpus(3).guest(spin("a")).guest(spin("b")).start();
+    running.take_keyboard_from(2);
+    running.send("guests\r");
+    running.expect("lacuna: a: runs, 16.0 MiB of RAM");
+    running.expect("lacuna: b: runs, 16.0 MiB of RAM");
+    running.send("state\r");
+    running.expect("lacuna: a: vCPU 0 at 0x4");
+    running.expect("lacuna: b: vCPU 0 at 0x4");
+    running.send("state b\r");
+    running.expect("lacuna: b: vCPU 0 at 0x4");
+    running.send("reset\r");
+    running.expect("lacuna: reset which of 2 guests? guests lists them");
+    running.send("reset b\r");
+    running.expect("lacuna: b: reset 1, free_kib=");
+    running.expect("lacuna: guest b ram_kib=");
+    running.send("guests\r");
+    running.expect("lacuna: b: runs");
+    running.send("quit\r");
+    let outcome = running.finish();
+    outcome.expect_quiet_end();
+    assert_eq!(outcome.console.matches(": reset 1").count(), 1);
+}
