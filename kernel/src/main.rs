@@ -127,14 +127,14 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
             host: &host,
             plan: &plan,
             #[cfg(feature = "cpus")]
-            crew: &crew,
+            crew,
         };
         if selftest::run(&subject, &options, facts.guests.len()) == Outcome::Failure {
             return Ok(Outcome::Failure);
         }
     }
     #[cfg(feature = "guests")]
-    return Ok(lacuna::guest::run::run(&host, &crew, &facts, options.mitigations)?);
+    return Ok(lacuna::guest::run::run(&host, crew, &facts, options.mitigations)?);
     #[cfg(not(feature = "guests"))]
     Ok(report::no_guests(&facts.guests))
 }

@@ -129,3 +129,31 @@ fn a_stack_overflow_beside_a_guest_is_reported_on_the_fault_stack() {
     outcome.expect_line("lacuna::guest::vcpu::Vcpu::act+0x4");
     outcome.expect_line("lacuna_main+");
 }
+
+/// Two guests: the first calls when it ends, and its CPU loses its stack; the second computes meanwhile on another CPU.
+#[test]
+fn a_fault_at_el2_of_one_cpu_stops_the_others_which_say_what_they_did() {
+    let guests = [crate::small_guest::small("mode=spin").name("spins"), crate::small_guest::hello().name("calls")];
+    let boot = guests.into_iter().fold(Boot::virt().cpus(3), Boot::guest);
+    let outcome = boot.sabotage("lacuna::guest::vcpu::Vcpu::act", &OVERFLOW_THE_STACK).run();
+    outcome.expect_fatal("data write, translation fault");
+    outcome.expect_line("on CPU 1, beside vCPU 0 of domain 1");
+    outcome.expect_line("  CPU 0 ran vCPU 0 of domain 0 at 0x4");
+    outcome.expect_line("  CPU 2 was idle");
+}
+
+/// As all CPUs call it at the same time, several fail at the same time.
+#[test]
+fn cpus_that_fail_at_the_same_time_report_one_after_the_other() {
+    let boot = Boot::virt().cpus(4).bootargs("selftest=cpus::frames");
+    let outcome = boot.sabotage("lacuna::selftest::cpus::take_and_give_back", &UNDEFINED).run();
+    outcome.expect_failing_status();
+    let reports: Vec<&str> = outcome.console.split("lacuna: fatal: ").skip(1).collect();
+    assert!(reports.iter().all(|report| report.starts_with("undefined instruction")), "{reports:?}");
+    // Whole reports, each with its CPU and its backtrace, and at the end a word on each of the other three.
+    assert!(reports.iter().all(|report| report.matches("  on CPU ").count() == 1), "{reports:?}");
+    let last = reports.last().expect("a report");
+    assert_eq!(last.lines().filter(|line| line.starts_with("  CPU ")).count(), 3, "{last}");
+    let failed = last.lines().filter(|line| line.ends_with(" has failed as well")).count();
+    assert_eq!(failed + 1, reports.len(), "{last}");
+}

@@ -5,11 +5,14 @@
 //! SEV: an event that comes between the look and the WFE is kept, so none is missed.
 
 use crate::arch::aarch64::cpu::{self, send_event, wait_for_event};
+use crate::arch::sgi::{SgiTarget, kick};
 use crate::base::id::{CpuId, Mpidr};
 use crate::cpu::block::block;
+use crate::cpu::last_words::{LastWords, Occupation};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use core::time::Duration;
 
 /// A CPU as the others see it.
@@ -19,6 +22,8 @@ pub struct CrewMember {
     stage: AtomicU8,
     /// What it is to do next; null if nothing.
     task: AtomicPtr<Task<'static>>,
+    /// What it was about when it stopped.
+    last_words: LastWords,
 }
 
 /// How far a CPU has come.
@@ -48,7 +53,13 @@ pub struct Crew {
 impl CrewMember {
     /// A CPU that is about to be called, or the one that boots.
     pub const fn new(id: CpuId, mpidr: Mpidr) -> Self {
-        Self { id, mpidr, stage: AtomicU8::new(CrewStage::Called as u8), task: AtomicPtr::new(ptr::null_mut()) }
+        Self {
+            id,
+            mpidr,
+            stage: AtomicU8::new(CrewStage::Called as u8),
+            task: AtomicPtr::new(ptr::null_mut()),
+            last_words: LastWords::new(),
+        }
     }
 
     /// Its number.
@@ -59,6 +70,11 @@ impl CrewMember {
     /// Its affinity.
     pub fn mpidr(&self) -> Mpidr {
         self.mpidr
+    }
+
+    /// What it was about when it stopped.
+    pub fn last_words(&self) -> &LastWords {
+        &self.last_words
     }
 
     /// Whether it has said that it runs.
@@ -107,7 +123,10 @@ impl CrewMember {
         let task = self.task.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: `Crew::each` lends a task until all have done it, which this CPU says by `done`, and gives it once.
         match unsafe { task.as_ref() } {
-            None => wait_for_event(),
+            None => {
+                stop_if_asked(Occupation::Idle);
+                wait_for_event();
+            }
             Some(task) => {
                 (task.work)(self.id);
                 task.done();
@@ -133,6 +152,23 @@ impl Crew {
     /// Adds a CPU that runs.
     pub fn add(&mut self, member: &'static CrewMember) {
         self.members.push(member);
+    }
+
+    /// Says that nobody joins any more.
+    pub fn complete(self) -> &'static Self {
+        let crew = Box::leak(Box::new(self));
+        RUNNING.store(crew, Ordering::Release);
+        crew
+    }
+
+    /// Has all CPUs but this one stop, as far as they listen.
+    pub fn stop_others(&self) {
+        IS_STOPPING.store(true, Ordering::Release);
+        send_event();
+        if IS_INTERRUPTIBLE.load(Ordering::Acquire) {
+            let others = self.members().filter(|member| member.id != block().id());
+            others.for_each(|member| kick(SgiTarget::of(member.mpidr)));
+        }
     }
 
     /// How many CPUs run.
@@ -164,6 +200,51 @@ impl Crew {
         while task.left.load(Ordering::Acquire) > 0 {
             wait_for_event();
         }
+    }
+}
+
+/// The crew, once it is complete.
+static RUNNING: AtomicPtr<Crew> = AtomicPtr::new(ptr::null_mut());
+
+/// Whether all CPUs are to stop.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Whether CPUs take interrupts of others.
+static IS_INTERRUPTIBLE: AtomicBool = AtomicBool::new(false);
+
+/// The CPUs that run, once they are known.
+pub fn running() -> Option<&'static Crew> {
+    // SAFETY: null, or made from a reference for good.
+    unsafe { RUNNING.load(Ordering::Acquire).as_ref() }
+}
+
+/// CPUs take the interrupts of others from here on.
+pub fn set_interruptible() {
+    IS_INTERRUPTIBLE.store(true, Ordering::Release);
+}
+
+/// Stops this CPU, which was about what `occupation` says, if all are to stop.
+#[inline]
+pub fn stop_if_asked(occupation: Occupation) {
+    if IS_STOPPING.load(Ordering::Acquire) {
+        stop(occupation);
+    }
+}
+
+/// Says what this CPU is about.
+pub fn say(occupation: Occupation) {
+    let own = block().id();
+    if let Some(me) = running().and_then(|crew| crew.members().find(|member| member.id() == own)) {
+        me.last_words.say(occupation);
+    }
+}
+
+/// Stops this CPU.
+#[cold]
+pub fn stop(occupation: Occupation) -> ! {
+    say(occupation);
+    loop {
+        wait_for_event();
     }
 }
 

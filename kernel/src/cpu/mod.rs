@@ -8,4 +8,6 @@ mod fault;
 #[cfg(feature = "guests")]
 pub mod firmware;
 pub mod fixup;
+#[cfg(feature = "cpus")]
+pub mod last_words;
 pub mod power;

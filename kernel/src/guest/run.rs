@@ -11,8 +11,9 @@ use crate::arch::sgi::{self, KICK, SgiTarget};
 use crate::arch::workarounds::WORKAROUND_2;
 use crate::base::id::{CpuId, DomainId, VcpuId};
 use crate::base::outcome::Outcome;
-use crate::cpu::crew::Crew;
+use crate::cpu::crew::{self, Crew};
 use crate::cpu::firmware;
+use crate::cpu::last_words::Occupation;
 use crate::devtree::{Facts, Guest};
 use crate::guest::domain::{BuildError, Domain, Home, MachineFacts};
 use crate::guest::exit::speculation::Speculation;
@@ -171,6 +172,7 @@ fn join(crew: &Crew, controller: &MachineGic) -> Result<Vec<Home>, ControllerErr
         let result = controller.join();
         joined.lock().push((cpu, result));
     });
+    crew::set_interruptible();
     let mut homes = Vec::new();
     let mut results = joined.into_inner();
     results.sort_by_key(|(cpu, _)| *cpu);
@@ -287,6 +289,7 @@ impl Guests<'_> {
         asm::wfi();
         let Some(id) = gic::acknowledge() else { return };
         gic::drop_priority(id);
+        crew::stop_if_asked(Occupation::Idle);
         if services.interrupts.console == Some(id) {
             // No vCPU was left for it.
             keyboard::typed(&self.registry, &|_, _, _| ());

@@ -106,7 +106,7 @@ struct Recruit {
 /// # Panics
 ///
 /// If it is called twice.
-pub fn start_others(host: &HostMemory, facts: &Facts<'_>, max: NonZeroU16) -> Crew {
+pub fn start_others(host: &HostMemory, facts: &Facts<'_>, max: NonZeroU16) -> &'static Crew {
     let own = cpu::affinity();
     let mut crew = Crew::new(Box::leak(Box::new(CrewMember::new(CpuId::BOOT, own))));
     if !facts.cpus.is_empty() && !facts.cpus.iter().any(|cpu| cpu.mpidr == own) {
@@ -120,7 +120,7 @@ pub fn start_others(host: &HostMemory, facts: &Facts<'_>, max: NonZeroU16) -> Cr
             Err(why) => warn!("{} is left out: {why}", facts_of_cpu.node),
         }
     }
-    crew
+    crew.complete()
 }
 
 /// Starts one CPU, and waits until it runs.

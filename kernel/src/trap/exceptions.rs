@@ -7,7 +7,7 @@ use crate::console::Emergency;
 use crate::cpu::block::block;
 use crate::cpu::fixup::{self, Fault};
 use crate::cpu::power;
-use crate::trap::{backtrace, fatal};
+use crate::trap::{backtrace, fatal, halt};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
 use arm_sysregs::el1::accessors::read_isr_el1;
@@ -86,15 +86,17 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         }
         power::end(Outcome::Failure);
     }
+    halt::begin_report();
     let (origin, kind) = (ORIGINS[(vector / 4 % 4) as usize], (vector % 4) as usize);
     // A failure to print can be told to nobody. For an interrupt ESR_EL2 says nothing.
     let _ = match kind {
         IRQ | FIQ => writeln!(Emergency, "\nlacuna: fatal: unexpected {} from {origin}", KINDS[kind]),
         _ => writeln!(Emergency, "\nlacuna: fatal: {} ({} from {origin})", fault.syndrome.class(), KINDS[kind]),
     };
-    if let Some((domain, vcpu)) = block().running() {
-        let _ = writeln!(Emergency, "  on CPU {}, beside vCPU {vcpu} of domain {domain}", block().id());
-    }
+    let _ = match block().running() {
+        Some((domain, vcpu)) => writeln!(Emergency, "  on CPU {}, beside vCPU {vcpu} of domain {domain}", block().id()),
+        None => writeln!(Emergency, "  on CPU {}", block().id()),
+    };
     let _ = writeln!(Emergency, "  ESR {:#018x}  ELR {:#018x}  FAR {:#018x}", frame.esr, frame.elr, frame.far);
     let _ = writeln!(Emergency, "  SPSR {:#x}  SP {:#018x}", frame.spsr, frame.sp);
     for (row, registers) in frame.x.chunks(4).enumerate() {
@@ -104,6 +106,7 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         let _ = writeln!(Emergency);
     }
     backtrace::print(&mut Emergency, frame.elr, frame.x[30], frame.x[29]);
+    halt::end_report();
 }
 
 /// Has the emulation of the MPU look at an exception first: most of them a CPU with an MPU would not take.

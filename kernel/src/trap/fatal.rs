@@ -14,7 +14,7 @@ use crate::console::Emergency;
 use crate::cpu::block::block;
 use crate::cpu::power;
 use crate::heap::HEAP;
-use crate::trap::backtrace;
+use crate::trap::{backtrace, halt};
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -29,8 +29,10 @@ macro_rules! fatal {
 
 /// Does what [`fatal!`](crate::fatal!) does. Takes no lock and allocates nothing.
 pub fn end(what: fmt::Arguments<'_>) -> ! {
+    halt::begin_report();
     // A failure to print can be told to nobody.
     let _ = writeln!(Emergency, "lacuna: fatal: {what}");
+    halt::end_report();
     finish(Outcome::Failure)
 }
 
@@ -58,16 +60,18 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         // The heap's lock is free: its `alloc` has returned.
         end(format_args!("out of memory: {}, heap: {}", info.message(), HEAP.usage()));
     }
+    halt::begin_report();
     let _ = write!(Emergency, "\nlacuna: panic: {}", info.message());
     if let Some(place) = info.location() {
         let _ = write!(Emergency, " ({}:{})", place.file(), place.line());
     }
-    let _ = writeln!(Emergency);
+    let _ = writeln!(Emergency, "\n  on CPU {}", block().id());
     let (here, frame): (u64, u64);
     // SAFETY: the program counter goes into a register that the compiler chose, and nothing else changes.
     unsafe { asm!("adr {}, .", out(reg) here, options(nomem, nostack, preserves_flags)) };
     // SAFETY: the frame pointer, which each function keeps, is copied into a register that the compiler chose.
     unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
     backtrace::print(&mut Emergency, here, 0, frame);
+    halt::end_report();
     finish(Outcome::Failure)
 }

@@ -6,4 +6,6 @@ pub mod backtrace;
 pub mod exceptions;
 #[cfg(target_os = "none")]
 pub mod fatal;
+#[cfg(target_os = "none")]
+mod halt;
 pub mod symbols;

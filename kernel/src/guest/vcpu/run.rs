@@ -11,9 +11,11 @@ use crate::arch::sgi::KICK;
 use crate::arch::syndrome::{Direction, Syndrome};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::cpu::block::block;
+use crate::cpu::crew;
 use crate::cpu::firmware;
 #[cfg(feature = "selftest")]
 use crate::cpu::fixup;
+use crate::cpu::last_words::Occupation;
 use crate::guest::device::vgic::Affinity;
 use crate::guest::domain::Domain;
 use crate::guest::exit::psci::{self, CallAnswer};
@@ -76,6 +78,7 @@ extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame
         return vcpu.forward(id, layout::PHYSICAL_TIMER_INTID);
     }
     if id == KICK {
+        crew::stop_if_asked(Occupation::Guest(vcpu.domain.id(), vcpu.id, frame.pc));
         gic::deactivate(id);
         return vcpu.attend(frame);
     }

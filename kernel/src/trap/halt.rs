@@ -1,0 +1,80 @@
+//! Reports of CPUs that fail at the same time, and the end of all CPUs for the fault of one.
+//!
+//! A CPU that reports something fatal prints alone: another that fails meanwhile waits for its turn. The first to fail then
+//! has the others stop, waits a moment until each has said what it was about, and ends the machine.
+
+#[cfg(feature = "cpus")]
+use crate::console::Emergency;
+use crate::cpu::block::block;
+#[cfg(feature = "cpus")]
+use crate::cpu::crew::{self, Crew, CrewMember, within};
+#[cfg(feature = "cpus")]
+use crate::cpu::last_words::Occupation;
+#[cfg(feature = "cpus")]
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[cfg(feature = "cpus")]
+use core::time::Duration;
+
+/// How long the CPU that ends the machine waits for the others.
+#[cfg(feature = "cpus")]
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a CPU waits for another's report, which may go over a slow UART, and may hang.
+#[cfg(feature = "cpus")]
+const PATIENCE_WITH_A_REPORT: Duration = Duration::from_secs(10);
+
+/// No CPU.
+const NOBODY: u32 = u32::MAX;
+
+/// The CPU that was the first to fail: it ends the machine.
+static FIRST: AtomicU32 = AtomicU32::new(NOBODY);
+
+/// Whether a CPU reports.
+static IS_REPORTING: AtomicBool = AtomicBool::new(false);
+
+/// Has all other CPUs stop, if this one is the first to fail, or else waits for its turn to report something fatal.
+pub fn begin_report() {
+    let first = FIRST.compare_exchange(NOBODY, number(), Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    let take = || IS_REPORTING.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    #[cfg(feature = "cpus")]
+    match crew::running() {
+        // Before anything is printed: what others print would go between the words.
+        Some(crew) if first => {
+            crew.stop_others();
+            within(PATIENCE, || others(crew).all(|member| member.last_words().are_said()));
+        }
+        Some(_) => crew::say(Occupation::FailureToReport),
+        None => (),
+    }
+    #[cfg(feature = "cpus")]
+    within(PATIENCE_WITH_A_REPORT, take);
+    #[cfg(not(feature = "cpus"))]
+    let _ = (first, take());
+}
+
+/// Ends this CPU's report. The first CPU to fail says what the others were about; for any other this is the end.
+pub fn end_report() {
+    IS_REPORTING.store(false, Ordering::Release);
+    #[cfg(feature = "cpus")]
+    if let Some(crew) = crew::running() {
+        if FIRST.load(Ordering::Acquire) != number() {
+            crew::stop(Occupation::Failure);
+        }
+        // Those that have failed meanwhile take their turns.
+        within(PATIENCE_WITH_A_REPORT, || !others(crew).any(|member| member.last_words().wait_for_a_report()));
+        for member in others(crew) {
+            // A failure to print can be told to nobody.
+            let _ = writeln!(Emergency, "  CPU {} {}", member.id(), member.last_words());
+        }
+    }
+}
+
+#[cfg(feature = "cpus")]
+fn others(crew: &Crew) -> impl Iterator<Item = &'static CrewMember> {
+    crew.members().filter(|member| member.id() != block().id())
+}
+
+fn number() -> u32 {
+    block().id().index() as u32
+}
