@@ -21,6 +21,7 @@ use log::warn;
 /// What a device tree need not say: where Arm's Base System Architecture (DEN0094) has the private interrupts.
 const MAINTENANCE: Interrupt = Interrupt { id: PhysIntid::new(25), trigger: Trigger::Level };
 const VIRTUAL_TIMER: Interrupt = Interrupt { id: PhysIntid::new(27), trigger: Trigger::Level };
+const HYPERVISOR_TIMER: Interrupt = Interrupt { id: PhysIntid::new(26), trigger: Trigger::Level };
 const PHYSICAL_TIMER: Interrupt = Interrupt { id: PhysIntid::new(30), trigger: Trigger::Level };
 
 /// Why the machine has no interrupt controller that guests could do with.
@@ -85,6 +86,8 @@ pub struct Interrupts {
     pub virtual_timer: PhysIntid,
     /// The physical timer's.
     pub physical_timer: PhysIntid,
+    /// That of EL2's own physical timer.
+    pub hypervisor_timer: PhysIntid,
     /// That of the virtual CPU interface.
     pub maintenance: PhysIntid,
     /// The console's, if keys can be had. It goes to the CPU that boots.
@@ -100,7 +103,7 @@ pub struct MachineGic {
     /// Bytes from one to the next, if they are not packed.
     stride: Option<u64>,
     /// Those that are private to each CPU.
-    private: [Interrupt; 3],
+    private: [Interrupt; 4],
     interrupts: Interrupts,
 }
 
@@ -162,9 +165,10 @@ impl MachineGic {
         let private = [
             facts.virtual_timer.unwrap_or(VIRTUAL_TIMER),
             facts.physical_timer.unwrap_or(PHYSICAL_TIMER),
+            facts.hypervisor_timer.unwrap_or(HYPERVISOR_TIMER),
             controller.maintenance.unwrap_or(MAINTENANCE),
         ];
-        let [virtual_timer, physical_timer, maintenance] = private.map(|interrupt| interrupt.id);
+        let [virtual_timer, physical_timer, hypervisor_timer, maintenance] = private.map(|interrupt| interrupt.id);
         let console = console.map(|interrupt| interrupt.id);
         Ok(Self {
             node: node(),
@@ -172,7 +176,7 @@ impl MachineGic {
             redistributors,
             stride: controller.stride,
             private,
-            interrupts: Interrupts { virtual_timer, physical_timer, maintenance, console },
+            interrupts: Interrupts { virtual_timer, physical_timer, hypervisor_timer, maintenance, console },
         })
     }
 

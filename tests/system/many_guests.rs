@@ -162,3 +162,48 @@ fn the_monitor_shows_guests_on_other_cpus_and_resets_one() {
     outcome.expect_quiet_end();
     assert_eq!(outcome.console.matches(": reset 1").count(), 1);
 }
+
+/// Expects that the guest which starts all its vCPUs found nothing wrong.
+#[track_caller]
+fn expect_smp(outcome: &Outcome, name: &str, vcpus: u32) {
+    expect_end_of(outcome, name);
+    assert!(outcome.guest_lines(name).contains(&format!("guest: smp with {vcpus} CPUs done").as_str()));
+    assert_eq!(outcome.guest_lines(name).iter().filter(|line| line.starts_with("guest: ok ")).count(), 9);
+}
+
+#[test]
+fn four_vcpus_start_stop_and_interrupt_each_other() {
+    for boot in [Boot::virt(), Boot::virt().cpu("max")] {
+        let outcome = boot.cpus(4).guest(small("mode=smp psci=strict").vcpus(4)).within(LIMIT).run();
+        outcome.expect_quiet_end();
+        expect_smp(&outcome, "domU1", 4);
+    }
+}
+
+/// More than 16, so that some have an Aff1 of 1.
+#[test]
+fn twenty_vcpus_start_stop_and_interrupt_each_other() {
+    let guest = small("mode=smp psci=strict").vcpus(20);
+    let outcome = Boot::virt().cpus(20).guest(guest).within(LIMIT).run();
+    outcome.expect_quiet_end();
+    expect_smp(&outcome, "domU1", 20);
+}
+
+/// The same steps must pass on a machine without a hypervisor: what they expect is the architecture's.
+#[test]
+fn a_machine_without_a_hypervisor_does_what_a_guest_expects_of_several_cpus() {
+    let outcome = Boot::virt().guest_alone("mode=smp").cpus(4).within(LIMIT).run();
+    assert!(!outcome.console.contains("guest: FAIL"), "{}", outcome.console);
+    outcome.expect_line("guest: smp with 4 CPUs done");
+}
+
+/// While one attacks from all of its vCPUs, the other's interrupts arrive.
+#[test]
+fn two_guests_with_several_vcpus_do_not_disturb_each_other() {
+    let guests = ["one", "two"].map(|name| small("mode=smp psci=strict").vcpus(4).name(name));
+    let boot = guests.into_iter().fold(Boot::virt().cpus(8), Boot::guest);
+    let outcome = boot.within(LIMIT).run();
+    outcome.expect_quiet_end();
+    expect_smp(&outcome, "one", 4);
+    expect_smp(&outcome, "two", 4);
+}

@@ -3,7 +3,7 @@
 //! Two ways lead to it. Log lines take a lock. [`Emergency`] does not, and allocates nothing: it is what panics and
 //! exceptions print through, whatever state everything else is in.
 
-use crate::arch::aarch64::cpu::pause;
+use crate::arch::aarch64::cpu::{self, pause};
 use crate::arch::aarch64::semihosting;
 use crate::arch::lock::SpinLock;
 use crate::base::id::DomainId;
@@ -17,6 +17,7 @@ use aarch64_cpu::asm::barrier;
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use core::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 
 /// How often a byte is tried before it is lost: for seconds, and a full FIFO has room again after a fraction of one. Only
@@ -60,6 +61,8 @@ struct Patience(AtomicBool);
 struct Port {
     wire: &'static Wire,
     output: Output,
+    /// When a guest printed last, in ticks.
+    last: u64,
 }
 
 /// Starts to use `uart`, unless that faults.
@@ -77,7 +80,7 @@ pub fn open(uart: Box<dyn UartDriver>) -> Result<(), Fault> {
     unsafe { fixup::catch(start) }?;
     let wire = Box::leak(Box::new(Wire { uart, patience: Patience::new() }));
     WIRE.store(wire, Ordering::Release);
-    *CONSOLE.lock() = Some(Port { wire, output: Output::new() });
+    *CONSOLE.lock() = Some(Port { wire, output: Output::new(), last: 0 });
     Ok(())
 }
 
@@ -150,18 +153,39 @@ impl Write for ConsoleLine<'_> {
 
 impl Port {
     fn write(&mut self, speaker: Speaker<'_>, bytes: &[u8]) {
-        let Self { wire, output } = self;
+        let Self { wire, output, .. } = self;
         output.write(speaker, bytes, |byte| wire.send(byte));
         IN_LINE.store(!output.is_at_line_start(), Ordering::Relaxed);
         UNSETTLED.store(output.is_unsettled(), Ordering::Relaxed);
     }
 }
 
-/// Prints bytes of a guest, in lines that bear its name. Without a console they are lost.
-pub fn print_for_guest(id: DomainId, name: &str, bytes: &[u8]) {
+/// Whether bytes of a guest may break the line of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// They may.
+    Now,
+    /// They may not, as long as that guest prints.
+    CanWait,
+}
+
+/// How long a guest pauses, in the middle of a line, before others' lines may break it.
+pub const PAUSE: Duration = Duration::from_millis(20);
+
+/// Prints bytes of a guest, in lines that bear its name. Without a console they are lost. Whether it is done: bytes that can
+/// wait are not printed while another guest is in the middle of a line.
+#[must_use]
+pub fn print_for_guest(id: DomainId, name: &str, bytes: &[u8], urgency: Urgency) -> bool {
     if let Some(port) = CONSOLE.lock().as_mut() {
-        port.write(Speaker::Guest { id, name }, bytes);
+        let (now, speaker) = (cpu::ticks(), Speaker::Guest { id, name });
+        let has_paused = now.wrapping_sub(port.last) > cpu::ticks_in(PAUSE);
+        if urgency == Urgency::CanWait && port.output.breaks_a_guests_line(speaker) && !has_paused {
+            return false;
+        }
+        port.write(speaker, bytes);
+        port.last = now;
     }
+    true
 }
 
 /// Who has the keyboard, as [`set_raw`] was told.

@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub virtual_timer: Option<Interrupt>,
     /// The interrupt of the physical timer that is not Secure, likewise.
     pub physical_timer: Option<Interrupt>,
+    /// The interrupt of EL2's physical timer, likewise.
+    pub hypervisor_timer: Option<Interrupt>,
     /// The guests to be started, in the order of the tree.
     pub guests: Vec<Guest>,
     /// The hypervisor's command line.

@@ -8,11 +8,14 @@ use super::facts::Facts;
 use super::interrupts::Controller;
 use super::node::{number, value};
 use super::parts::GicFacts;
-use super::refusal::{FRAME, GicError, REDISTRIBUTOR};
+use super::refusal::{FRAME, GicError, InterruptError, REDISTRIBUTOR};
 use crate::base::addr::{PAGE_SIZE, Span};
 use fdt::node::FdtNode;
 
 const COMPATIBLE_GIC: &[&str] = &["arm,gic-v3"];
+/// The name of EL2's physical timer.
+const EL2_TIMER: &str = "hyp-phys";
+
 const COMPATIBLE_TIMER: &[&str] = &["arm,armv8-timer"];
 
 /// Adds the GIC and the timers' interrupts to `facts`. Returns what is needed to read the interrupts of others.
@@ -25,10 +28,14 @@ pub(super) fn read(root: FdtNode<'_, '_>, facts: &mut Facts<'_>) -> Option<Contr
     if let Some(timer) = timer {
         let mut interrupt = |name, place| {
             let index = timer_interrupt(&timer, name, place)?;
-            facts.or_warning(controller.private(&timer, index))
+            match controller.private(&timer, index) {
+                // Kernels do without EL2's, and so do some trees.
+                Err(InterruptError::Cut { .. }) if name == EL2_TIMER => None,
+                found => facts.or_warning(found),
+            }
         };
-        let (physical, virtual_) = (interrupt("phys", 1), interrupt("virt", 2));
-        (facts.physical_timer, facts.virtual_timer) = (physical, virtual_);
+        let timers = [("phys", 1), ("virt", 2), (EL2_TIMER, 3)].map(|(name, place)| interrupt(name, place));
+        [facts.physical_timer, facts.virtual_timer, facts.hypervisor_timer] = timers;
     }
     Some(controller)
 }

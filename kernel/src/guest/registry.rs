@@ -2,10 +2,10 @@
 
 use crate::arch::lock::SpinLock;
 use crate::base::id::{DomainId, VcpuId};
-use crate::console;
 use crate::console::terminal::Focus;
 use crate::console::terminal::held::{Held, KeyFate};
-use crate::console::terminal::line_buffer::LineBuffer;
+use crate::console::terminal::line_buffer::{Due, LineBuffer};
+use crate::console::{self, Urgency};
 use crate::devtree::{Guest, GuestUart};
 use crate::guest::complaints::Complaints;
 use crate::guest::domain::{Domain, Home};
@@ -221,21 +221,36 @@ impl<'g> GuestSlot<'g> {
         self.has_keys.store(false, Ordering::Release);
     }
 
-    /// Prints a byte of the guest: at once if it has the keyboard, else when its line ends or is full.
-    pub fn print(&self, byte: u8) {
+    /// Prints a byte of the guest: at once if it has the keyboard, else when its line ends. Whether something has to wait, for
+    /// [`flush`](Self::flush) in a while: a line that may go on, or that would break another's.
+    #[must_use]
+    pub fn print(&self, byte: u8) -> bool {
         let mut lines = self.lines.lock();
-        if lines.push(byte, console::focus() == Focus::Guest(self.id)) {
-            console::print_for_guest(self.id, self.name(), lines.as_bytes());
+        let due = lines.push(byte);
+        let is_watched = console::focus() == Focus::Guest(self.id);
+        let urgency = match due {
+            Due::Later if !is_watched => return true,
+            Due::Line if !is_watched => Urgency::CanWait,
+            _ => Urgency::Now,
+        };
+        let is_printed = console::print_for_guest(self.id, self.name(), lines.as_bytes(), urgency);
+        if is_printed {
             lines.clear();
         }
+        !is_printed
     }
 
-    /// Prints what there is of a line.
-    pub fn flush(&self) {
+    /// Prints what has waited. Whether it still has to.
+    #[must_use]
+    pub fn flush(&self, urgency: Urgency) -> bool {
         let mut lines = self.lines.lock();
-        if !lines.as_bytes().is_empty() {
-            console::print_for_guest(self.id, self.name(), lines.as_bytes());
+        if lines.as_bytes().is_empty() {
+            return false;
+        }
+        let is_printed = console::print_for_guest(self.id, self.name(), lines.as_bytes(), urgency);
+        if is_printed {
             lines.clear();
         }
+        !is_printed
     }
 }

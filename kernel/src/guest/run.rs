@@ -11,6 +11,7 @@ use crate::arch::sgi::{self, KICK, SgiTarget};
 use crate::arch::workarounds::WORKAROUND_2;
 use crate::base::id::{CpuId, DomainId, VcpuId};
 use crate::base::outcome::Outcome;
+use crate::console::Urgency;
 use crate::cpu::crew::{self, Crew};
 use crate::cpu::firmware;
 use crate::cpu::last_words::Occupation;
@@ -19,7 +20,7 @@ use crate::guest::domain::{BuildError, Domain, Home, MachineFacts};
 use crate::guest::exit::speculation::Speculation;
 use crate::guest::life::End;
 use crate::guest::registry::{GuestSlot, Registry};
-use crate::guest::vcpu::{CpuServices, Vcpu, keyboard};
+use crate::guest::vcpu::{self, CpuServices, Vcpu, keyboard};
 use crate::interrupts::{ControllerError, MachineGic};
 use crate::memory::HostMemory;
 use crate::options::Mitigations;
@@ -293,6 +294,9 @@ impl Guests<'_> {
         if services.interrupts.console == Some(id) {
             // No vCPU was left for it.
             keyboard::typed(&self.registry, &|_, _, _| ());
+        } else if services.interrupts.hypervisor_timer == id {
+            let slots: Vec<&GuestSlot<'_>> = own.iter().map(|(slot, _)| *slot).collect();
+            vcpu::flush(&slots);
         } else if id != KICK {
             self.controller.silence(id);
         }
@@ -304,7 +308,7 @@ impl Guests<'_> {
         let building = self.building.lock();
         let (host, name) = (self.host, slot.name());
         let end = domain.release(host).unwrap_or_else(|| unreachable!("it is taken apart because it has ended"));
-        slot.flush();
+        let _printed = slot.flush(Urgency::Now);
         slot.clear_keys();
         let free = (host.free_bytes() + host.grown_bytes()) >> 10;
         let again = match end {

@@ -26,6 +26,10 @@ const ISACTIVER: u64 = 0x300;
 const ICACTIVER: u64 = 0x380;
 const IPRIORITYR: u64 = 0x400;
 const ICFGR: u64 = 0xc00;
+const GICD_IROUTER: u64 = 0x6000;
+
+/// From one redistributor to the next.
+const REDISTRIBUTOR_BYTES: u64 = 0x2_0000;
 
 /// GICD_CTLR with one security state, or as non-secure software sees two: ARE, group 1 enabled; in both places it may be.
 const ENABLE: u32 = 1 << 4 | 1 << 1 | 1;
@@ -48,20 +52,45 @@ impl Gic {
     pub fn start(&self) {
         write32(self.distributor + GICD_CTLR, 0);
         self.wait_for_distributor();
+        let lines = (read32(self.distributor + GICD_TYPER) & 0x1f) + 1;
+        for bank in 1..u64::from(lines) {
+            self.clear(self.distributor, bank);
+        }
+        write32(self.distributor + GICD_CTLR, ENABLE);
+        self.wait_for_distributor();
+        self.start_private();
+    }
+
+    /// Brings the redistributor and the CPU interface into a known state.
+    pub fn start_private(&self) {
         write32(self.redistributor + GICR_WAKER, 0);
         for _ in 0..PATIENCE {
             if read32(self.redistributor + GICR_WAKER) & 1 << 2 == 0 {
                 break;
             }
         }
-        let lines = (read32(self.distributor + GICD_TYPER) & 0x1f) + 1;
         self.clear(self.redistributor + SGI_FRAME, 0);
-        for bank in 1..u64::from(lines) {
-            self.clear(self.distributor, bank);
-        }
-        write32(self.distributor + GICD_CTLR, ENABLE);
-        self.wait_for_distributor();
         start_cpu_interface();
+    }
+
+    /// The same GIC as CPU `number` sees it, if redistributors are packed.
+    pub fn of_cpu(&self, number: usize) -> Self {
+        Self { redistributor: self.redistributor + number as u64 * REDISTRIBUTOR_BYTES, ..*self }
+    }
+
+    /// Makes an interrupt pending.
+    pub fn make_pending(&self, interrupt: u32) {
+        let (frame, word, bit) = self.bit(interrupt);
+        write32(frame + ISPENDR + word, bit);
+        barrier();
+    }
+
+    /// Sends a shared interrupt to the CPU with this affinity, by two writes.
+    pub fn route(&self, interrupt: u32, affinity: u64) {
+        let register = self.distributor + GICD_IROUTER + 8 * u64::from(interrupt);
+        write32(register, affinity as u32);
+        write32(register + 4, (affinity >> 32) as u32);
+        barrier();
     }
 
     /// 32 interrupts: group 1, middle priority, level-triggered, disabled.
@@ -236,6 +265,13 @@ pub fn send(value: u64) {
 /// The value that sends `interrupt` to this CPU, the only one, with affinity 0.
 pub const fn to_self(interrupt: u64) -> u64 {
     interrupt << 24 | 1
+}
+
+/// The value that sends `interrupt` to the CPU with this affinity.
+pub const fn to(affinity: u64, interrupt: u64) -> u64 {
+    let (aff0, aff1, aff2, aff3) =
+        (affinity & 0xff, affinity >> 8 & 0xff, affinity >> 16 & 0xff, affinity >> 32 & 0xff);
+    aff3 << 48 | aff0 >> 4 << 44 | aff2 << 32 | interrupt << 24 | aff1 << 16 | 1 << (aff0 & 0xf)
 }
 
 /// The value that sends `interrupt` to all other CPUs.

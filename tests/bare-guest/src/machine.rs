@@ -73,6 +73,13 @@ impl Machine {
         self.fdt.find_node("/").into_iter().flat_map(FdtNode::children).map(|node| node.name).for_each(act);
     }
 
+    /// The affinities of the CPUs, in the order of the tree.
+    pub fn cpus(&self) -> impl Iterator<Item = u64> {
+        let children = self.fdt.find_node("/cpus").into_iter().flat_map(FdtNode::children);
+        let is_cpu = |node: &FdtNode| node.property("device_type").and_then(|kind| kind.as_str()) == Some("cpu");
+        children.filter(is_cpu).filter_map(|node| node.property("reg")?.as_usize()).map(|reg| reg as u64)
+    }
+
     /// The value of the word `key=value` on the command line.
     pub fn word(&self, key: &str) -> Option<&'static str> {
         let words = self.bootargs.split_ascii_whitespace();

@@ -11,6 +11,7 @@
 //! | `mode=reset` | checks that its RAM is zero, fills it, and starts again, for ever |
 //! | `mode=lives` | reads every system register, writes every one, and starts again, for ever |
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
+//! | `mode=smp`, `psci=strict` | starts all its CPUs, has them interrupt, stop and start each other, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
 //! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
 //! | `mode=forge` | prints lines of the hypervisor's, and what terminals answer, for ever |
@@ -54,6 +55,7 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("reset") => modes::reset::run(&machine),
         Some("lives") => modes::lives::run(),
         Some("holes") => modes::holes::run(&machine),
+        Some("smp") => modes::smp::run(&machine),
         Some("spin") => modes::spin(),
         Some("crash") => modes::crash::run(&machine),
         Some("forge") => bad::forge_for_ever(),

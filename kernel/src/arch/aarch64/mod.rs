@@ -11,6 +11,8 @@ pub mod controls;
 pub mod cpu;
 #[cfg(any(feature = "mmu", test))]
 pub mod el1;
+#[cfg(all(target_os = "none", feature = "guests"))]
+pub mod el2_timer;
 #[cfg(target_os = "none")]
 pub mod el3;
 #[cfg(all(target_os = "none", feature = "mmu"))]

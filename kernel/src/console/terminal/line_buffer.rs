@@ -2,12 +2,23 @@
 
 use arrayvec::ArrayVec;
 
-/// Bytes that are collected at most.
-const ROOM: usize = 256;
+/// Bytes that are collected at most. A guest that prints more while another is in the middle of a line breaks that line.
+const ROOM: usize = 1024;
 
-/// A part of a line.
+/// A part of a line, or lines that had to wait.
 #[derive(Debug, Default)]
 pub struct LineBuffer(ArrayVec<u8, ROOM>);
+
+/// What is to be done with what was collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing, for a while: the line may go on.
+    Later,
+    /// Print it, if nobody is in the middle of a line.
+    Line,
+    /// Print it: there is no more room.
+    Now,
+}
 
 impl LineBuffer {
     /// Nothing yet.
@@ -15,12 +26,14 @@ impl LineBuffer {
         Self(ArrayVec::new_const())
     }
 
-    /// Takes a byte. Whether what there is should be printed: because the line ends, because there is no more room, or because
-    /// somebody waits for each byte, as who has the keyboard does.
-    #[must_use]
-    pub fn push(&mut self, byte: u8, at_once: bool) -> bool {
+    /// Takes a byte.
+    pub fn push(&mut self, byte: u8) -> Due {
         self.0.push(byte);
-        at_once || byte == b'\n' || self.0.is_full()
+        match byte {
+            _ if self.0.is_full() => Due::Now,
+            b'\n' => Due::Line,
+            _ => Due::Later,
+        }
     }
 
     /// What there is.
@@ -36,33 +49,32 @@ impl LineBuffer {
 
 #[cfg(test)]
 mod tests {
-    use super::{LineBuffer, ROOM};
+    use super::{Due, LineBuffer, ROOM};
     use proptest::prelude::{any, prop};
-    use proptest::{prop_assert, prop_assert_eq, proptest};
+    use proptest::{prop_assert_eq, proptest};
     use std::vec::Vec;
 
     #[test]
-    fn a_line_is_printed_when_it_ends_or_is_full() {
+    fn a_line_is_due_when_it_ends_and_must_go_when_there_is_no_room() {
         let mut lines = LineBuffer::new();
-        assert!(!lines.push(b'a', false));
-        assert!(lines.push(b'\n', false));
-        assert_eq!(lines.as_bytes(), b"a\n");
+        assert_eq!([lines.push(b'a'), lines.push(b'\n'), lines.push(b'b')], [Due::Later, Due::Line, Due::Later]);
+        assert_eq!(lines.as_bytes(), b"a\nb");
         lines.clear();
-        assert!((1..ROOM).all(|_| !lines.push(b'x', false)));
-        assert!(lines.push(b'x', false));
+        assert!((1..ROOM).all(|_| lines.push(b'x') == Due::Later));
+        assert_eq!(lines.push(b'\n'), Due::Now);
     }
 
     proptest! {
-        /// Whatever is printed in between, nothing is lost and nothing waits at a newline.
+        /// Whenever it is printed, nothing is lost.
         #[test]
-        fn what_comes_out_is_what_went_in(bytes in prop::collection::vec((any::<u8>(), prop::bool::weighted(0.1)), 0..2000)) {
+        fn what_comes_out_is_what_went_in(bytes in prop::collection::vec((any::<u8>(), any::<bool>()), 0..4000)) {
             let (mut lines, mut printed) = (LineBuffer::new(), Vec::new());
-            for (byte, at_once) in &bytes {
-                if lines.push(*byte, *at_once) {
+            for (byte, is_free) in &bytes {
+                let due = lines.push(*byte);
+                if due == Due::Now || due == Due::Line && *is_free {
                     printed.extend_from_slice(lines.as_bytes());
                     lines.clear();
                 }
-                prop_assert!(!lines.as_bytes().contains(&b'\n'));
             }
             printed.extend_from_slice(lines.as_bytes());
             let all: Vec<u8> = bytes.iter().map(|(byte, _)| *byte).collect();

@@ -232,6 +232,24 @@ fn the_physical_timer_is_the_second_or_the_one_of_that_name() {
 }
 
 #[test]
+fn the_hypervisors_timer_is_the_fourth_or_the_one_of_that_name_or_nowhere() {
+    let of = |timer: Node| {
+        let blob = machine().with(uart()).with(timer).with(memory()).blob();
+        let checked = Blob::check(&blob).unwrap();
+        let facts = checked.facts().unwrap();
+        (facts.hypervisor_timer, facts.warnings.len())
+    };
+    let three = [1, 13, 4, 1, 14, 4, 1, 11, 4];
+    let (none, warnings) = of(timer().cells("interrupts", &three));
+    assert_eq!(none, None);
+    assert_eq!(of(timer().cells("interrupts", &[three.as_slice(), &[1, 10, 4]].concat())), (level(26), warnings));
+    let named = timer().cells("interrupts", &[1, 12, 8, 1, 11, 8]).text("interrupt-names", "hyp-phys\0virt");
+    assert_eq!(of(named).0, level(28));
+    // One that is there and cannot be is worth a warning.
+    assert_eq!(of(timer().cells("interrupts", &[three.as_slice(), &[0, 10, 4]].concat())), (None, warnings + 1));
+}
+
+#[test]
 fn the_virtual_timer_is_the_third_or_the_one_of_that_name() {
     let of = |timer: Node| {
         let found = read(machine().with(uart()).with(timer));

@@ -4,9 +4,11 @@
 //! what there is are on the shortest way.
 
 use crate::arch::aarch64::el1::{self, Timer};
+use crate::arch::aarch64::el2_timer;
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::addr::GuestAddr;
 use crate::base::id::{Intid, VcpuId};
+use crate::console::PAUSE;
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic::{GicAccess, Kick};
 use crate::guest::domain::Devices;
@@ -180,7 +182,9 @@ impl Vcpu<'_> {
         drop(devices);
         self.domain.kick(kick);
         if let Some(byte) = sent {
-            self.slot.print(byte);
+            if self.slot.print(byte) {
+                el2_timer::start(PAUSE);
+            }
         }
         Ok(())
     }

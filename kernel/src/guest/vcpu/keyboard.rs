@@ -11,7 +11,7 @@ use crate::base::id::DomainId;
 use crate::console::terminal::Focus;
 use crate::console::terminal::input::{Input, Key};
 use crate::console::terminal::line::{Edit, Line};
-use crate::console::{self, Keyboard};
+use crate::console::{self, Keyboard, Urgency};
 use crate::guest::device::uart::{ReceiverFull, UartInterrupt};
 use crate::guest::domain::Devices;
 use crate::guest::layout;
@@ -103,7 +103,7 @@ fn switch(registry: &Registry<'_>, line: &mut Line, focus: Focus) {
             if let Some(slot) = registry.slot(id) {
                 println!("lacuna: keyboard: {}", slot.name());
                 // What it printed of a line before somebody watched.
-                slot.flush();
+                let _printed = slot.flush(Urgency::Now);
             }
         }
     }

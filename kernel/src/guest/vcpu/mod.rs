@@ -10,6 +10,8 @@ pub mod keyboard;
 pub mod monitor;
 mod run;
 
+pub use run::flush;
+
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::id::{DomainId, VcpuId};
 use crate::guest::domain::Domain;

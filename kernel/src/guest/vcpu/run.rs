@@ -6,10 +6,11 @@
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
-use crate::arch::aarch64::{cpu, gic};
+use crate::arch::aarch64::{cpu, el2_timer, gic};
 use crate::arch::sgi::KICK;
 use crate::arch::syndrome::{Direction, Syndrome};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
+use crate::console::{PAUSE, Urgency};
 use crate::cpu::block::block;
 use crate::cpu::crew;
 use crate::cpu::firmware;
@@ -97,6 +98,15 @@ extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -
     vcpu.stop(frame, format!("SError, ESR_EL2 {:#x}", ESR_EL2.get()))
 }
 
+/// Prints what guests have left to print, and comes back to it if that has to wait.
+pub fn flush(slots: &[&GuestSlot<'_>]) {
+    el2_timer::stop();
+    let waits = slots.iter().fold(false, |waits, slot| slot.flush(Urgency::CanWait) | waits);
+    if waits {
+        el2_timer::start(PAUSE);
+    }
+}
+
 impl<'d> Vcpu<'d> {
     /// Runs vCPU `id` of `domain`, which `slot` has, on this CPU from `entry` on, until it is switched off or the domain's life
     /// ends.
@@ -172,6 +182,11 @@ impl<'d> Vcpu<'d> {
     #[inline(never)]
     fn other_interrupt(&mut self, frame: &GuestFrame, id: PhysIntid) -> Next {
         let CpuServices { registry, controller, interrupts, .. } = self.services;
+        if interrupts.hypervisor_timer == id {
+            flush(&[self.slot]);
+            gic::deactivate(id);
+            return Next::Resume;
+        }
         if interrupts.console != Some(id) {
             controller.silence(id);
             gic::deactivate(id);

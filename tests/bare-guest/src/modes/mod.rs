@@ -8,6 +8,7 @@ pub mod hold;
 pub mod holes;
 pub mod lives;
 pub mod reset;
+pub mod smp;
 
 use crate::console::say;
 

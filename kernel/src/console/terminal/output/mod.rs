@@ -122,6 +122,16 @@ impl Output {
         self.cursor == Cursor::In(Author::Prompt)
     }
 
+    /// Whether the cursor is in a line of another guest than `speaker`.
+    pub fn breaks_a_guests_line(&self, speaker: Speaker<'_>) -> bool {
+        match self.cursor {
+            Cursor::In(author @ Author::Guest(_)) | Cursor::Returned(author @ Author::Guest(_)) => {
+                author != speaker.author()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether somebody else's line needs [`RESTORE`] before it.
     pub fn is_unsettled(&self) -> bool {
         self.is_unsettled
