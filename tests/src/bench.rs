@@ -82,8 +82,8 @@ fn mmu() -> io::Result<Vec<Figure>> {
     let [virt_guest, versal_guest, mitigations] = join(guests);
 
     let mut figures = vec![
-        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 544 * KIB),
-        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 432 * KIB),
+        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 576 * KIB),
+        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 448 * KIB),
         bytes("frametable", VERSAL_4, frametable(&versal_4), 9 * MIB),
         bytes("frametable", VERSAL_40, frametable(&versal_40), 82 * MIB),
         bytes("pool beside the frametable", VERSAL_40, versal_40.figure("pool bytes"), 4 * MIB),

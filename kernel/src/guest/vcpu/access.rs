@@ -181,10 +181,10 @@ impl Vcpu<'_> {
         let kick = vgic.set_line(self.id, layout::UART_INTID, uart.line(), &mut self.lists);
         drop(devices);
         self.domain.kick(kick);
-        if let Some(byte) = sent {
-            if self.slot.print(byte) {
-                el2_timer::start(PAUSE);
-            }
+        if let Some(byte) = sent
+            && self.slot.print(byte)
+        {
+            el2_timer::start(PAUSE);
         }
         Ok(())
     }
