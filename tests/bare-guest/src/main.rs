@@ -12,6 +12,7 @@
 //! | `mode=lives` | reads every system register, writes every one, and starts again, for ever |
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
 //! | `mode=smp`, `psci=strict` | starts all its CPUs, has them interrupt, stop and start each other, and ends |
+//! | `mode=smp-bench` | counts what interrupts between two CPUs and CPU_ON cost, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
 //! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
 //! | `mode=forge` | prints lines of the hypervisor's, and what terminals answer, for ever |
@@ -56,6 +57,7 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("lives") => modes::lives::run(),
         Some("holes") => modes::holes::run(&machine),
         Some("smp") => modes::smp::run(&machine),
+        Some("smp-bench") => modes::smp::bench(&machine),
         Some("spin") => modes::spin(),
         Some("crash") => modes::crash::run(&machine),
         Some("forge") => bad::forge_for_ever(),

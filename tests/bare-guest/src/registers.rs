@@ -47,6 +47,12 @@ pub fn wait_for_interrupt() {
     unsafe { asm!("dsb sy", "wfi", options(nostack)) };
 }
 
+/// Tells the CPU that it waits for another.
+pub fn pause() {
+    // SAFETY: a hint changes nothing.
+    unsafe { asm!("yield", options(nostack)) };
+}
+
 /// Ticks of the virtual counter.
 pub fn now() -> u64 {
     // SAFETY: the barrier keeps the read from being done early; neither changes anything.

@@ -54,6 +54,8 @@ struct Mailbox {
     done: AtomicU64,
     result: AtomicU64,
     starts: AtomicU64,
+    /// The virtual counter when it started last.
+    started_at: AtomicU64,
     context: AtomicU64,
     mpidr: AtomicU64,
     counts: [AtomicU32; COUNTED],
@@ -62,6 +64,7 @@ struct Mailbox {
 const SEND: u64 = 1;
 const SWITCH_OFF: u64 = 2;
 const SWITCH_ON: u64 = 3;
+const ECHO: u64 = 4;
 
 #[expect(clippy::declare_interior_mutable_const, reason = "it is what each mailbox begins as")]
 const EMPTY: Mailbox = Mailbox {
@@ -71,6 +74,7 @@ const EMPTY: Mailbox = Mailbox {
     done: AtomicU64::new(0),
     result: AtomicU64::new(0),
     starts: AtomicU64::new(0),
+    started_at: AtomicU64::new(0),
     context: AtomicU64::new(0),
     mpidr: AtomicU64::new(0),
     counts: [const { AtomicU32::new(0) }; COUNTED],
@@ -126,6 +130,7 @@ global_asm!(
 
 /// A CPU that was started.
 extern "C" fn secondary_main(context: u64) -> ! {
+    let started_at = now();
     let (number, context) = ((context >> 32) as usize, context & 0xffff_ffff);
     let own = &MAILBOXES[number];
     let gic = Gic { distributor: GIC[0].load(Relaxed), redistributor: GIC[1].load(Relaxed) }.of_cpu(number);
@@ -133,6 +138,7 @@ extern "C" fn secondary_main(context: u64) -> ! {
     (0..SGIS).for_each(|sgi| gic.enable(sgi));
     own.mpidr.store(read!("mpidr_el1"), Relaxed);
     own.context.store(context, Relaxed);
+    own.started_at.store(started_at, Relaxed);
     own.starts.store(own.starts.load(Relaxed) + 1, Relaxed);
     barrier();
     loop {
@@ -147,6 +153,10 @@ extern "C" fn secondary_main(context: u64) -> ! {
         let argument = own.argument.load(Relaxed);
         match own.order.load(Relaxed) {
             SEND => gic::send(argument),
+            ECHO => (0..argument).for_each(|_| {
+                gic::end(wait_for_one());
+                gic::send(gic::to(0, PING));
+            }),
             SWITCH_ON => own.result.store(cpu_on(argument as usize, number as u64) as u64, Relaxed),
             SWITCH_OFF => {
                 own.done.store(order, Relaxed);
@@ -162,6 +172,23 @@ extern "C" fn secondary_main(context: u64) -> ! {
 }
 
 const SGIS: u32 = gic::SGIS;
+
+/// The SGI that is sent to and fro to be counted.
+const PING: u64 = 1;
+
+/// Rounds of what is counted.
+const COUNTS: u64 = 1000;
+
+/// Waits for an interrupt, and takes it. Masked, it ends WFI all the same.
+fn wait_for_one() -> u32 {
+    loop {
+        let id = gic::acknowledge();
+        if id < SPURIOUS {
+            return id;
+        }
+        registers::wait_for_interrupt();
+    }
+}
 
 /// Takes all interrupts that are there, and counts them.
 fn take_interrupts(own: &Mailbox) {
@@ -206,6 +233,8 @@ fn wait(what: &'static str, number: usize, done: impl Fn() -> bool) -> Verdict {
     let (start, limit) = (now(), 20 * read!("cntfrq_el0"));
     while !done() {
         take_interrupts(&MAILBOXES[0]);
+        // With instruction counting QEMU lets another CPU run only then.
+        registers::pause();
         if now() - start > limit {
             return Err((what, number as u64, 0));
         }
@@ -314,8 +343,8 @@ fn wrong_entries_are_refused() -> Verdict {
 
 fn each_interrupts_each(cpus: usize) -> Verdict {
     for sender in 0..cpus {
-        for target in 0..cpus {
-            let (sgi, affinity) = ((sender + target) % ORDER, AFFINITIES[target].load(Relaxed));
+        for (target, affinity) in AFFINITIES.iter().enumerate().take(cpus) {
+            let (sgi, affinity) = ((sender + target) % ORDER, affinity.load(Relaxed));
             expect(cpus, sgi, |cpu| cpu == target, || send_from(sender, gic::to(affinity, sgi as u64)))?;
         }
         expect(cpus, 7, |cpu| cpu != sender, || send_from(sender, gic::to_others(7)))?;
@@ -448,4 +477,54 @@ pub fn run(machine: &Machine) {
         private_interrupts_of_others_can_be_made_pending(gic, cpus)
     });
     say!("smp with {cpus} CPUs done");
+}
+
+/// Prints `bench NAME=INSTRUCTIONS` for what two CPUs do with each other, both together, and what one does with itself.
+pub fn bench(machine: &Machine) {
+    let Some(gic) = machine.gic else { return say!("FAIL no GICv3") };
+    AFFINITIES[1].store(1, Relaxed);
+    gic.start();
+    (0..SGIS).for_each(|sgi| gic.enable(sgi));
+    GIC[0].store(gic.distributor, Relaxed);
+    GIC[1].store(gic.redistributor, Relaxed);
+    barrier();
+    let figure = |name: &str, ticks: u64, count: u64| {
+        let nanoseconds = ticks * 1_000_000_000 / read!("cntfrq_el0");
+        say!("bench {name}={}", (nanoseconds + count / 2) / count);
+    };
+
+    let begin = now();
+    (0..COUNTS).for_each(|_| {
+        gic::send(gic::to_self(PING));
+        gic::end(wait_for_one());
+    });
+    figure("sgi self", now() - begin, COUNTS);
+
+    let mut ticks = 0;
+    for round in 0..COUNTS / 10 {
+        let begin = now();
+        if let Err((what, number, found)) = start(1, round) {
+            return say!("FAIL {what} {number}: {found}");
+        }
+        ticks += MAILBOXES[1].started_at.load(Relaxed) - begin;
+        if round + 1 < COUNTS / 10
+            && let Err((what, number, found)) = stop(1)
+        {
+            return say!("FAIL {what} {number}: {found}");
+        }
+    }
+    figure("cpu on", ticks, COUNTS / 10);
+
+    order(1, ECHO, COUNTS);
+    // Until the other waits, so that each round is alike.
+    let begin = now();
+    while now() - begin < read!("cntfrq_el0") / 1000 {
+        registers::pause();
+    }
+    let begin = now();
+    (0..COUNTS).for_each(|_| {
+        gic::send(gic::to(1, PING));
+        gic::end(wait_for_one());
+    });
+    figure("sgi other", now() - begin, 2 * COUNTS);
 }
