@@ -4,7 +4,8 @@
 //! a table, writes `target/bench-mmu.json` or `target/bench-mpu.json`, and fails if a limit is exceeded.
 
 use lacuna_tests::{
-    Boot, Figure, Outcome, Unit, counted, guest_figures, image_bytes, mitigation_figures, output_directory, run_xen,
+    Boot, Figure, Outcome, Unit, counted, counted_alone_with_two_cpus, counted_with_two_cpus, figures_of_two_cpus,
+    guest_figures, image_bytes, mitigation_figures, output_directory, run_xen,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -22,11 +23,7 @@ const VERSAL_40: &str = "versal 40 GiB";
 fn start(name: &str, boot: Boot, bootargs: &str) -> io::Result<JoinHandle<Outcome>> {
     let boot =
         boot.bench_image().bootargs(&format!("loglevel=error {bootargs}")).option("-icount", "shift=0,sleep=off");
-    Builder::new().name(format!("bench.{name}")).spawn(|| {
-        let outcome = boot.run();
-        outcome.expect_quiet_end();
-        outcome
-    })
+    start_boot(name, boot)
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -80,6 +77,10 @@ fn mmu() -> io::Result<Vec<Figure>> {
         start_guest("virt_mitigations", Boot::virt().memory("2G").plain_image(), "mitigations=auto")?,
     ];
     let [virt_guest, versal_guest, mitigations] = join(guests);
+    let two = counted_with_two_cpus(Boot::virt().plain_image().bootargs("loglevel=error mitigations=off"));
+    // Without a hypervisor nobody says how it ends.
+    let alone = Builder::new().name("bench.alone".into()).spawn(|| counted_alone_with_two_cpus(Boot::virt()).run())?;
+    let [two, alone] = join([start_boot("virt_two_cpus", two)?, alone]);
 
     let mut figures = vec![
         bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 576 * KIB),
@@ -98,6 +99,7 @@ fn mmu() -> io::Result<Vec<Figure>> {
     ];
     figures.extend(guest_figures(VIRT, 2_500_000, &virt_guest));
     figures.extend(guest_figures(VERSAL_40, 8_000_000, &versal_guest));
+    figures.extend(figures_of_two_cpus(VIRT, &two, &alone));
     figures.extend(mitigation_figures("virt cortex-a57", &virt_guest, &mitigations));
     Ok(figures)
 }
@@ -106,7 +108,11 @@ fn mmu() -> io::Result<Vec<Figure>> {
 /// would keep their branch predictors from guests: the cost of an exit is counted without mitigations, and theirs
 /// beside it.
 fn start_guest(name: &str, boot: Boot, mitigations: &str) -> io::Result<JoinHandle<Outcome>> {
-    let boot = counted(boot.bootargs(&format!("loglevel=error {mitigations}")));
+    start_boot(name, counted(boot.bootargs(&format!("loglevel=error {mitigations}"))))
+}
+
+/// Starts a boot in a thread of its own.
+fn start_boot(name: &str, boot: Boot) -> io::Result<JoinHandle<Outcome>> {
     Builder::new().name(format!("bench.{name}")).spawn(|| {
         let outcome = boot.run();
         outcome.expect_quiet_end();

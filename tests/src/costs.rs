@@ -147,6 +147,32 @@ pub fn figures(machine: &'static str, start_limit: u64, boot: &Outcome) -> Vec<F
     ]
 }
 
+/// The boot with two CPUs, counting instructions as time, with our guest that counts what two vCPUs do with each other.
+pub fn counted_with_two_cpus(boot: Boot) -> Boot {
+    count_with(boot.cpus(2), own_guest("mode=smp-bench").memory("16M").vcpus(2))
+}
+
+/// The same guest without a hypervisor.
+pub fn counted_alone_with_two_cpus(boot: Boot) -> Boot {
+    boot.cpus(2).guest_alone("mode=smp-bench").option("-icount", "shift=0,sleep=off").within(Duration::from_secs(120))
+}
+
+/// What a hypervisor adds to what two vCPUs do with each other: what was counted with it, less what was counted without.
+/// Instructions of both CPUs count.
+pub fn figures_of_two_cpus(machine: &'static str, with: &Outcome, without: &Outcome) -> Vec<Figure> {
+    let figure = |what, name, limit| {
+        let of = |outcome: &Outcome| {
+            number(&outcome.console, "bench ", name).unwrap_or_else(|| outcome.fail(&NoFigure(name).to_string()))
+        };
+        Figure { what, machine, value: of(with).saturating_sub(of(without)), limit, unit: Unit::Instructions }
+    };
+    vec![
+        figure("guest: SGI from a vCPU to itself", "sgi self", 250),
+        figure("guest: SGI from a vCPU to another, both CPUs", "sgi other", 450),
+        figure("guest: CPU_ON to the other's first instruction", "cpu on", 2500),
+    ]
+}
+
 /// What mitigations add to an exit, from a boot without them and one with those that the CPU needs.
 pub fn mitigation_figures(machine: &'static str, without: &Outcome, with: &Outcome) -> Vec<Figure> {
     let (without, with) = (without.costs(), with.costs());

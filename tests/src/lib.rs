@@ -27,7 +27,10 @@ pub use boot::{
     Boot, IMAGE_ADDRESS, RAM_START, TREE_ADDRESS, image_bytes, image_file, made_file, output_directory, repository,
 };
 pub use code::{Code, Instruction};
-pub use costs::{Costs, counted, figures as guest_figures, mitigation_figures, own_guest, run_xen};
+pub use costs::{
+    Costs, counted, counted_alone_with_two_cpus, counted_with_two_cpus, figures as guest_figures, figures_of_two_cpus,
+    mitigation_figures, own_guest, run_xen,
+};
 pub use figures::{Figure, Unit};
 pub use guest::Guest;
 pub use ktap::{Report, ReportError};

@@ -11,7 +11,7 @@ use crate::base::id::{CpuId, DomainId, VcpuId};
 use crate::devtree::{Backing, Guest, GuestAddresses as AddressesOf, GuestUart, MAX_SIZE, Module, Unmapped};
 use crate::frames::frametable::page_info::FrameOwner;
 use crate::guest::device::uart::Vpl011;
-use crate::guest::device::vgic::{Affinity, Kick, Vgic, VgicShape, VgicShapeError};
+use crate::guest::device::vgic::{Affinity, Kick, SgiKick, Vgic, VgicShape, VgicShapeError};
 use crate::guest::isolation::stage2::{Config, Stage2, Stage2Error, Stage2Plan, Stage2PlanError, Vmid};
 use crate::guest::layout::{self, LayoutError};
 use crate::guest::life::{End, EntryState, Life, Posted};
@@ -220,6 +220,15 @@ impl Domain {
     #[inline(never)]
     fn kick_all(&self, kick: Kick) {
         kick.cpus().for_each(|vcpu| self.post(vcpu, Posted::INTERRUPTS));
+    }
+
+    /// As [`kick`](Self::kick), after an SGI.
+    #[inline]
+    pub fn kick_for_sgi(&self, SgiKick { sgis, others }: SgiKick) {
+        if !sgis.is_empty() {
+            sgis.cpus().for_each(|vcpu| self.post(vcpu, Posted::SGIS));
+        }
+        self.kick(others);
     }
 
     /// Has `vcpu` look at `what`, if there is such a vCPU.

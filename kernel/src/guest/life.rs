@@ -43,6 +43,8 @@ impl Posted {
     pub const NOTHING: Self = Self(0);
     /// Its list registers: interrupts of it have changed.
     pub const INTERRUPTS: Self = Self(1 << 0);
+    /// SGIs that other vCPUs have sent to it.
+    pub const SGIS: Self = Self(1 << 5);
     /// The keys that wait for the domain.
     pub const KEYS: Self = Self(1 << 1);
     /// Its power state: it is to start, or the domain has ended.

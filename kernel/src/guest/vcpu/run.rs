@@ -155,7 +155,12 @@ impl<'d> Vcpu<'d> {
     /// Looks at what was posted to this vCPU.
     pub(super) fn attend(&mut self, frame: &GuestFrame) -> Next {
         let posted = self.domain.life().inbox(self.id).take();
-        if posted.has(Posted::INTERRUPTS) {
+        if posted == Posted::SGIS {
+            let kick = self.domain.devices().lock().vgic.deliver_sgis(self.id, &mut self.lists);
+            self.domain.kick(kick);
+            return Next::Resume;
+        }
+        if posted.has(Posted::INTERRUPTS | Posted::SGIS) {
             self.maintain();
         }
         if posted.has(Posted::KEYS | Posted::POWER | Posted::SHOW_STATE | Posted::SHOW_INTERRUPTS) {
@@ -323,7 +328,7 @@ impl<'d> Vcpu<'d> {
         let read = match handling(trap.register, trap.access) {
             Handling::Sgi(register) => {
                 let kick = self.domain.devices().lock().vgic.send_sgi(self.id, register, value, &mut self.lists);
-                self.domain.kick(kick);
+                self.domain.kick_for_sgi(kick);
                 0
             }
             Handling::Deactivate => {

@@ -46,7 +46,7 @@ pub use distributor::DISTRIBUTOR_BYTES;
 pub use kick::Kick;
 pub use redistributor::REDISTRIBUTOR_BYTES;
 pub use report::InterruptSnapshot;
-pub use sgi::SgiRegister;
+pub use sgi::{SgiKick, SgiRegister};
 #[cfg(fuzzing)]
 pub use tests::against_model::fuzz;
 

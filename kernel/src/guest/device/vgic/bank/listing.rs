@@ -46,6 +46,20 @@ impl InterruptBank {
         self.resident & self.lent_latch & !otherwise & bit != 0 && usize::from(self.holder[n as usize]) == cpu.index()
     }
 
+    /// Whether `n`, of a private bank, was given to a list register with its pending latch and no more, and nobody has wanted
+    /// anything else of it since than to make it pending again.
+    #[inline]
+    pub(in super::super) fn was_lent_latch_alone(&self, n: u32) -> bool {
+        let otherwise = self.lent_active | self.forget_pending | self.forget_active | self.relinked | self.active;
+        self.resident & self.lent_latch & !otherwise & 1 << n != 0
+    }
+
+    /// Moves the pending latch of `n` into its list register, which has it.
+    #[inline]
+    pub(in super::super) fn take_latch(&mut self, n: u32) {
+        self.latched &= !(1 << n);
+    }
+
     /// Gives `n`, which is not resident, to list register `slot` of `cpu`. Those in `deliverable` may be pending there.
     pub(in super::super) fn lend(
         &mut self,

@@ -138,6 +138,12 @@ impl InterruptBank {
         other
     }
 
+    /// The SGIs that are pending and not in a list register for that.
+    #[inline]
+    pub(super) fn latched_sgis(&self) -> u32 {
+        self.latched & SGIS
+    }
+
     pub(super) fn set_pending(&mut self, bits: u32) {
         self.latched |= bits;
     }

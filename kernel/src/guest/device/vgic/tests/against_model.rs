@@ -1,6 +1,6 @@
 //! The vGIC with its list registers does what a GIC without them would, whatever the guest, its devices and its vCPUs do.
 
-use super::super::{GicAccess, Kick, LineLevel, SgiRegister, Vgic, VgicShape};
+use super::super::{GicAccess, Kick, LineLevel, SgiKick, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
 use super::model::{Interrupt, Model};
 use super::steps::{CPUS, FORWARDED, IDS, LINES, Manner, Step, What};
@@ -116,7 +116,15 @@ impl Bench {
                     interrupt.latch |= interrupt.group == to_group;
                 }
                 let register = if to_group == Group::Zero { SgiRegister::Sgi0 } else { SgiRegister::Sgi1 };
-                vgic.send_sgi(cpu, register, u64::from(id) << 24 | targets, lists)
+                let SgiKick { sgis, others } = vgic.send_sgi(cpu, register, u64::from(id) << 24 | targets, lists);
+                // Others look at their SGIs, or at everything.
+                if number & 1 << 5 == 0 {
+                    sgis | others
+                } else {
+                    sgis.cpus().fold(others, |kick, target| {
+                        kick | self.vgic.deliver_sgis(target, &mut self.fakes[target.index()])
+                    })
+                }
             }
             What::Line => {
                 let (id, line) =

@@ -21,7 +21,7 @@ mod steps;
 #[cfg(test)]
 mod two_cpus;
 
-use super::{Frame, GicAccess, GicAnswer, GicRejected, Kick, Vgic, VgicShape};
+use super::{Frame, GicAccess, GicAnswer, GicRejected, Kick, SgiKick, Vgic, VgicShape};
 use crate::arch::list_register::{InterruptState, ListRegister};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::guest::device::size::Size;
@@ -149,4 +149,9 @@ impl One {
     fn listed(&self, id: u32) -> InterruptState {
         self.lists.find(id).map_or(InterruptState::Invalid, ListRegister::state)
     }
+}
+
+/// Everybody whom an SGI kicks, for one reason or the other.
+fn all(SgiKick { sgis, others }: SgiKick) -> Kick {
+    sgis | others
 }

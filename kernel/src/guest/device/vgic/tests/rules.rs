@@ -2,7 +2,7 @@
 
 use super::super::{Frame, GicAccess, LineLevel, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};
-use super::{One, bit, guest};
+use super::{One, all, bit, guest};
 use crate::arch::list_register::{InterruptState, Maintenance, OnEnd};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, VcpuId};
@@ -174,7 +174,7 @@ fn a_priority_has_the_bits_of_the_interface() {
 fn an_sgi_to_itself_is_delivered_once() {
     let mut guest = guest(4, &[5]);
     for _ in 0..2 {
-        assert!(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 1, &mut guest.lists).is_empty());
+        assert!(all(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 1, &mut guest.lists)).is_empty());
     }
     assert_eq!(guest.lists.acknowledge(), Some(5));
     guest.lists.end();
@@ -193,7 +193,7 @@ fn an_sgi_register_sends_to_its_group_only() {
     ] {
         let mut guest = guest(4, &[5]);
         guest.write("IGROUPR", 5, group);
-        assert!(guest.vgic.send_sgi(VcpuId::new(0), register, 5 << 24 | 1, &mut guest.lists).is_empty());
+        assert!(all(guest.vgic.send_sgi(VcpuId::new(0), register, 5 << 24 | 1, &mut guest.lists)).is_empty());
         assert_eq!(guest.listed(5), sent, "{register:?}, groups {group:#x}");
     }
 }
@@ -204,7 +204,9 @@ fn an_sgi_to_nobody_is_sent_to_nobody() {
     let before = guest.lists.accesses.get();
     // No target; other Aff1, Aff2, Aff3; another range of Aff0; and all but oneself.
     for value in [0, 1 << 16 | 1, 0xff << 16 | 1, 1 << 32 | 1, 1 << 48 | 1, 1 << 44 | 1, 1 << 40 | 1, 0xfffe] {
-        assert!(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists).is_empty());
+        assert!(
+            all(guest.vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | value, &mut guest.lists)).is_empty()
+        );
     }
     assert_eq!(guest.listed(5), InterruptState::Invalid);
     assert_eq!(guest.lists.accesses.get(), before);

@@ -2,7 +2,7 @@
 
 use super::super::{Affinity, Kick, MAX_CPUS, SgiRegister, Vgic, VgicShape, VgicShapeError};
 use super::fake::{EoiMode, Fake};
-use super::{bit, read, write};
+use super::{all, bit, read, write};
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use crate::base::interrupt::MAX_SPIS;
 use std::vec::Vec;
@@ -22,12 +22,18 @@ fn two() -> (Vgic, Fake, Fake) {
 #[test]
 fn an_sgi_to_another_kicks_it() {
     let (mut vgic, mut first, mut second) = two();
-    assert_eq!(vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 0b11, &mut first), Kick::one(VcpuId::new(1)));
+    assert_eq!(
+        all(vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 0b11, &mut first)),
+        Kick::one(VcpuId::new(1))
+    );
     assert_eq!(first.acknowledge(), Some(5));
     assert_eq!(vgic.maintain(VcpuId::new(1), &mut second), Kick::NONE);
     assert_eq!(second.acknowledge(), Some(5));
     let to_others = 5 << 24 | 1 << 40;
-    assert_eq!(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, to_others, &mut second), Kick::one(VcpuId::new(0)));
+    assert_eq!(
+        all(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, to_others, &mut second)),
+        Kick::one(VcpuId::new(0))
+    );
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn an_spi_for_nobody_waits_for_a_target() {
 #[test]
 fn what_another_has_listed_changes_when_it_is_kicked() {
     let (mut vgic, mut first, mut second) = two();
-    assert_eq!(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second), Kick::NONE);
+    assert_eq!(all(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second)), Kick::NONE);
     assert_eq!(write(&mut vgic, &mut first, VcpuId::new(0), "ICENABLER", 1005, bit(5)), Kick::one(VcpuId::new(1)));
     assert_eq!(vgic.maintain(VcpuId::new(1), &mut second), Kick::NONE);
     assert_eq!(second.acknowledge(), None);
@@ -74,9 +80,12 @@ fn what_another_has_listed_changes_when_it_is_kicked() {
 #[test]
 fn an_edge_is_not_lost_to_an_acknowledgement_that_was_not_seen() {
     let (mut vgic, mut first, mut second) = two();
-    assert_eq!(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second), Kick::NONE);
+    assert_eq!(all(vgic.send_sgi(VcpuId::new(1), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut second)), Kick::NONE);
     assert_eq!(second.acknowledge(), Some(5));
-    assert_eq!(vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut first), Kick::one(VcpuId::new(1)));
+    assert_eq!(
+        all(vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 5 << 24 | 0b10, &mut first)),
+        Kick::one(VcpuId::new(1))
+    );
     assert_eq!(vgic.maintain(VcpuId::new(1), &mut second), Kick::NONE);
     second.end();
     assert_eq!(second.acknowledge(), Some(5));
@@ -133,7 +142,7 @@ fn each_vcpu_has_an_affinity_that_a_target_list_can_name() {
     let mut lists = Fake::new(4, EoiMode::Together);
     let _all = write(&mut vgic, &mut lists, VcpuId::new(0), "CTLR", 0, 3);
     let _others = write(&mut vgic, &mut lists, VcpuId::new(0), "ISENABLER", 18_003, bit(3));
-    let kick = vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 3 << 24 | 1 << 16 | 1 << 2, &mut lists);
+    let kick = all(vgic.send_sgi(VcpuId::new(0), SgiRegister::Sgi1, 3 << 24 | 1 << 16 | 1 << 2, &mut lists));
     assert_eq!(kick.cpus().collect::<Vec<_>>(), [VcpuId::new(18)]);
 }
 
