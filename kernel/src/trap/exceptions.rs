@@ -7,7 +7,9 @@ use crate::console::Emergency;
 use crate::cpu::block::block;
 use crate::cpu::fixup::{self, Fault};
 use crate::cpu::power;
-use crate::trap::{backtrace, fatal, halt};
+#[cfg(feature = "cpus")]
+use crate::trap::halt;
+use crate::trap::{backtrace, fatal};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, HCR_EL2, ReadWriteable, Readable};
 use arm_sysregs::el1::accessors::read_isr_el1;
@@ -86,6 +88,7 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         }
         power::end(Outcome::Failure);
     }
+    #[cfg(feature = "cpus")]
     halt::begin_report();
     let (origin, kind) = (ORIGINS[(vector / 4 % 4) as usize], (vector % 4) as usize);
     // A failure to print can be told to nobody. For an interrupt ESR_EL2 says nothing.
@@ -106,6 +109,7 @@ fn report(frame: &ExceptionFrame, vector: u64, fault: Fault) {
         let _ = writeln!(Emergency);
     }
     backtrace::print(&mut Emergency, frame.elr, frame.x[30], frame.x[29]);
+    #[cfg(feature = "cpus")]
     halt::end_report();
 }
 

@@ -14,7 +14,9 @@ use crate::console::Emergency;
 use crate::cpu::block::block;
 use crate::cpu::power;
 use crate::heap::HEAP;
-use crate::trap::{backtrace, halt};
+use crate::trap::backtrace;
+#[cfg(feature = "cpus")]
+use crate::trap::halt;
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -29,9 +31,11 @@ macro_rules! fatal {
 
 /// Does what [`fatal!`](crate::fatal!) does. Takes no lock and allocates nothing.
 pub fn end(what: fmt::Arguments<'_>) -> ! {
+    #[cfg(feature = "cpus")]
     halt::begin_report();
     // A failure to print can be told to nobody.
     let _ = writeln!(Emergency, "lacuna: fatal: {what}");
+    #[cfg(feature = "cpus")]
     halt::end_report();
     finish(Outcome::Failure)
 }
@@ -60,6 +64,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         // The heap's lock is free: its `alloc` has returned.
         end(format_args!("out of memory: {}, heap: {}", info.message(), HEAP.usage()));
     }
+    #[cfg(feature = "cpus")]
     halt::begin_report();
     let _ = write!(Emergency, "\nlacuna: panic: {}", info.message());
     if let Some(place) = info.location() {
@@ -72,6 +77,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     // SAFETY: the frame pointer, which each function keeps, is copied into a register that the compiler chose.
     unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
     backtrace::print(&mut Emergency, here, 0, frame);
+    #[cfg(feature = "cpus")]
     halt::end_report();
     finish(Outcome::Failure)
 }

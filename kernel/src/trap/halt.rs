@@ -6,22 +6,16 @@
 #[cfg(feature = "cpus")]
 use crate::console::Emergency;
 use crate::cpu::block::block;
-#[cfg(feature = "cpus")]
 use crate::cpu::crew::{self, Crew, CrewMember, within};
-#[cfg(feature = "cpus")]
 use crate::cpu::last_words::Occupation;
-#[cfg(feature = "cpus")]
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-#[cfg(feature = "cpus")]
 use core::time::Duration;
 
 /// How long the CPU that ends the machine waits for the others.
-#[cfg(feature = "cpus")]
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a CPU waits for another's report, which may go over a slow UART, and may hang.
-#[cfg(feature = "cpus")]
 const PATIENCE_WITH_A_REPORT: Duration = Duration::from_secs(10);
 
 /// No CPU.
@@ -35,42 +29,35 @@ static IS_REPORTING: AtomicBool = AtomicBool::new(false);
 
 /// Has all other CPUs stop, if this one is the first to fail, or else waits for its turn to report something fatal.
 pub fn begin_report() {
-    let first = FIRST.compare_exchange(NOBODY, number(), Ordering::AcqRel, Ordering::Relaxed).is_ok();
-    let take = || IS_REPORTING.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    #[cfg(feature = "cpus")]
-    match crew::running() {
+    // Until then there is one CPU, and perhaps no EL2 to find its block by.
+    let Some(crew) = crew::running() else { return };
+    if FIRST.compare_exchange(NOBODY, number(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
         // Before anything is printed: what others print would go between the words.
-        Some(crew) if first => {
-            crew.stop_others();
-            within(PATIENCE, || others(crew).all(|member| member.last_words().are_said()));
-        }
-        Some(_) => crew::say(Occupation::FailureToReport),
-        None => (),
+        crew.stop_others();
+        within(PATIENCE, || others(crew).all(|member| member.last_words().are_said()));
+    } else {
+        crew::say(Occupation::FailureToReport);
     }
-    #[cfg(feature = "cpus")]
-    within(PATIENCE_WITH_A_REPORT, take);
-    #[cfg(not(feature = "cpus"))]
-    let _ = (first, take());
+    within(PATIENCE_WITH_A_REPORT, || {
+        IS_REPORTING.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    });
 }
 
 /// Ends this CPU's report. The first CPU to fail says what the others were about; for any other this is the end.
 pub fn end_report() {
+    let Some(crew) = crew::running() else { return };
     IS_REPORTING.store(false, Ordering::Release);
-    #[cfg(feature = "cpus")]
-    if let Some(crew) = crew::running() {
-        if FIRST.load(Ordering::Acquire) != number() {
-            crew::stop(Occupation::Failure);
-        }
-        // Those that have failed meanwhile take their turns.
-        within(PATIENCE_WITH_A_REPORT, || !others(crew).any(|member| member.last_words().wait_for_a_report()));
-        for member in others(crew) {
-            // A failure to print can be told to nobody.
-            let _ = writeln!(Emergency, "  CPU {} {}", member.id(), member.last_words());
-        }
+    if FIRST.load(Ordering::Acquire) != number() {
+        crew::stop(Occupation::Failure);
+    }
+    // Those that have failed meanwhile take their turns.
+    within(PATIENCE_WITH_A_REPORT, || !others(crew).any(|member| member.last_words().wait_for_a_report()));
+    for member in others(crew) {
+        // A failure to print can be told to nobody.
+        let _ = writeln!(Emergency, "  CPU {} {}", member.id(), member.last_words());
     }
 }
 
-#[cfg(feature = "cpus")]
 fn others(crew: &Crew) -> impl Iterator<Item = &'static CrewMember> {
     crew.members().filter(|member| member.id() != block().id())
 }

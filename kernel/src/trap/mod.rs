@@ -6,6 +6,6 @@ pub mod backtrace;
 pub mod exceptions;
 #[cfg(target_os = "none")]
 pub mod fatal;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "cpus"))]
 mod halt;
 pub mod symbols;
