@@ -134,7 +134,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
         }
     }
     #[cfg(feature = "guests")]
-    return Ok(lacuna::guest::run::run(&host, crew, &facts, options.mitigations)?);
+    return Ok(lacuna::guest::run::run(&host, crew, &facts, &options)?);
     #[cfg(not(feature = "guests"))]
     Ok(report::no_guests(&facts.guests))
 }

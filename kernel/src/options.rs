@@ -22,6 +22,8 @@ pub struct Options {
     pub frametable: Form,
     /// `maxcpus=`: how many CPUs run, the one that boots included.
     pub max_cpus: NonZeroU16,
+    /// `strict-guests`: whether a guest that cannot be started ends the boot.
+    pub strict_guests: bool,
     /// `mitigations=`: whether exits from guests do what the CPU needs against speculation.
     pub mitigations: Mitigations,
 }
@@ -73,6 +75,7 @@ impl Default for Options {
             pdx: Policy::default(),
             frametable: Form::default(),
             max_cpus: NonZeroU16::MAX,
+            strict_guests: false,
             mitigations: Mitigations::default(),
         }
     }
@@ -87,6 +90,10 @@ impl Options {
         for word in command_line.split_ascii_whitespace() {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let known = match key {
+                "strict-guests" if key.len() == word.len() => {
+                    options.strict_guests = true;
+                    continue;
+                }
                 _ if key.len() == word.len() => None,
                 "loglevel" => Some((log_level(value).map(|level| options.log_level = level), LOG_LEVELS)),
                 "selftest" => Some((selftest(value).map(|choice| options.selftest = Some(choice)), SELF_TESTS)),
@@ -225,6 +232,16 @@ mod tests {
         for (value, choice) in [("auto", Mitigations::Auto), ("off", Mitigations::Off)] {
             assert_eq!(parsed(&std::format!("mitigations={value}")).mitigations, choice);
         }
+    }
+
+    #[test]
+    fn strict_guests_is_a_word_without_a_value_and_maxcpus_a_number() {
+        assert!(!parsed("").strict_guests);
+        assert!(parsed("strict-guests").strict_guests);
+        assert_eq!(Options::parse("strict-guests=1").1.len(), 1);
+        assert_eq!(parsed("maxcpus=3").max_cpus.get(), 3);
+        let (_, ignored) = Options::parse("maxcpus=0");
+        assert_eq!(ignored[0].to_string(), "maxcpus=0 is not one of 1 to 65535: ignored");
     }
 
     #[test]

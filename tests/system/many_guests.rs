@@ -151,7 +151,7 @@ fn the_monitor_shows_guests_on_other_cpus_and_resets_one() {
     running.send("state b\r");
     running.expect("lacuna: b: vCPU 0 at 0x4");
     running.send("reset\r");
-    running.expect("lacuna: reset which of 2 guests? guests lists them");
+    running.expect("lacuna: which of 2 guests? guests lists them");
     running.send("reset b\r");
     running.expect("lacuna: b: reset 1, free_kib=");
     running.expect("lacuna: guest b ram_kib=");
@@ -206,4 +206,84 @@ fn two_guests_with_several_vcpus_do_not_disturb_each_other() {
     outcome.expect_quiet_end();
     expect_smp(&outcome, "one", 4);
     expect_smp(&outcome, "two", 4);
+}
+
+/// With this source in its node, beside a guest that computes until it is ended.
+fn beside_one_that_spins(words: &str, source: &str) -> Boot {
+    let guest = small(words).chosen(&format!("domU1 {{ {source} }};"));
+    Boot::virt().cpus(2).guest(guest).guest(small("mode=spin").name("spins"))
+}
+
+#[test]
+fn a_guest_that_fails_starts_again_as_often_as_it_may() {
+    let source = "lacuna,restart = \"on-failure\"; lacuna,restart-limit = <2>;";
+    let mut running = beside_one_that_spins("mode=crash how=cpu", source).start();
+    running.expect("lacuna: domU1: stopped: it switched off the only CPU that it has, free_kib=");
+    running.expect("lacuna: domU1: starts again, 1 of 2");
+    running.expect("lacuna: domU1: stopped: ");
+    running.expect("lacuna: domU1: starts again, 2 of 2");
+    running.expect("lacuna: domU1: stopped: ");
+    running.expect("lacuna: keyboard: spins");
+    running.take_keyboard_from(1);
+    running.send("guests\r");
+    running.expect("lacuna: domU1: does not run");
+    running.send("quit\r");
+    let outcome = running.finish();
+    assert_eq!(outcome.console.matches("starts again").count(), 2);
+    outcome.expect_failing_status();
+}
+
+#[test]
+fn a_guest_that_switches_itself_off_starts_again_only_if_it_always_does() {
+    let run = |policy: &str| {
+        let source = format!("domU1 {{ lacuna,restart = \"{policy}\"; lacuna,restart-limit = <1>; }};");
+        Boot::virt().guest(hello().chosen(&source)).run()
+    };
+    let outcome = run("always");
+    outcome.expect_quiet_end();
+    assert_eq!(outcome.console.matches("lacuna: domU1: switched off").count(), 2);
+    outcome.expect_line("lacuna: domU1: starts again, 1 of 1");
+    let outcome = run("on-failure");
+    outcome.expect_quiet_end();
+    assert_eq!(outcome.console.matches("lacuna: domU1: switched off").count(), 1);
+}
+
+#[test]
+fn quit_ends_what_would_always_start_again() {
+    let mut running = Boot::virt().guest(small("mode=spin").chosen("domU1 { lacuna,restart = \"always\"; };")).start();
+    running.expect("guest: spinning");
+    running.quit().expect_quiet_end();
+}
+
+#[test]
+fn a_guest_can_be_ended_and_started_at_the_prompt() {
+    let mut running = beside_one_that_spins("mode=spin", "").start();
+    running.expect("(domU1) guest: spinning");
+    running.take_keyboard_from(2);
+    running.send("start domU1\r");
+    running.expect("lacuna: domU1: runs already");
+    running.send("stop domU1\r");
+    running.expect("lacuna: domU1: ended at the prompt, free_kib=");
+    running.send("stop domU1\r");
+    running.expect("lacuna: domU1: does not run");
+    for _ in 0..3 {
+        running.send("start domU1\r");
+        running.expect("lacuna: guest domU1 ram_kib=");
+        running.expect("(domU1) guest: spinning");
+        running.send("stop domU1\r");
+        running.expect("lacuna: domU1: ended at the prompt, free_kib=");
+    }
+    running.send("quit\r");
+    let outcome = running.finish();
+    outcome.expect_quiet_end();
+    let ends = outcome.console.lines().filter_map(|line| line.split_once("ended at the prompt, free_kib="));
+    let free: Vec<&str> = ends.map(|(_, free)| free.trim()).collect();
+    assert!(free.len() == 4 && free.windows(2).all(|pair| pair[0] == pair[1]), "memory was lost, or found: {free:?}");
+}
+
+#[test]
+fn strict_guests_ends_the_boot_for_a_guest_that_cannot_be_started() {
+    let boot = Boot::virt().cpus(2).bootargs("selftest=off strict-guests");
+    let outcome = boot.guest(hello().name("first").memory("8G")).guest(hello().name("second")).run();
+    outcome.expect_fatal("first: ");
 }

@@ -40,7 +40,7 @@ pub(crate) use node::{is_compatible, text};
 pub use owned::{MapPermission, Owned, Owner};
 pub use parts::{
     Backing, Bank, Console, ConsoleDevice, CpuFacts, EnableMethod, GicFacts, Guest, GuestAddresses, GuestUart, Module,
-    ModuleRole, PsciFacts, Unmapped,
+    ModuleRole, PsciFacts, RestartPolicy, Unmapped,
 };
 pub use refusal::{FactsError, GicError, GuestNodeError, InterruptError};
 pub use survey::Survey;

@@ -117,6 +117,10 @@ pub struct Guest {
     pub spis: Option<u32>,
     /// Where its RAM comes from.
     pub backing: Backing,
+    /// Whether it starts again by itself.
+    pub restart: RestartPolicy,
+    /// How often it does, if not without end.
+    pub restart_limit: Option<u32>,
     /// What an access to nothing does.
     pub unmapped: Unmapped,
     /// Its kernel, with its command line.
@@ -125,6 +129,18 @@ pub struct Guest {
     pub ramdisk: Option<Module>,
     /// What is to be added to its device tree.
     pub device_tree: Option<Module>,
+}
+
+/// `lacuna,restart`: after which ends a guest starts again by itself. A reset, which it asks for, is none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// `never`.
+    #[default]
+    Never,
+    /// `on-failure`: it was stopped, because it could not go on.
+    OnFailure,
+    /// `always`: it was stopped, or switched itself off.
+    Always,
 }
 
 /// The UART that is emulated for a guest.

@@ -88,6 +88,8 @@ pub enum GuestNodeError {
     Memory { node: String, kib: u64 },
     #[error("{node} asks for {cpus} CPUs, a guest has 1 to {MAX_VCPUS}")]
     Cpus { node: String, cpus: u32 },
+    #[error("lacuna,restart of {node} is '{value}' instead of never, on-failure or always")]
+    Restart { node: String, value: String },
     #[error("nr_spis of {node} is {spis}, a GIC has at most {MAX_SPIS}")]
     Spis { node: String, spis: u32 },
     #[error("trap-unmapped-accesses of {node} is {value} instead of 0 or 1")]

@@ -21,6 +21,8 @@ pub enum End {
     Off,
     /// It is to start again, because it said so (PSCI SYSTEM_RESET) or somebody at the keyboard.
     Reset,
+    /// Somebody at the keyboard ended it.
+    Ordered,
     /// It cannot go on, and this is why.
     Stopped(String),
 }

@@ -1,12 +1,13 @@
 //! All guests of the machine, and what is kept of each over its lives.
 
 use crate::arch::lock::SpinLock;
+use crate::arch::sgi::kick;
 use crate::base::id::{DomainId, VcpuId};
 use crate::console::terminal::Focus;
 use crate::console::terminal::held::{Held, KeyFate};
 use crate::console::terminal::line_buffer::{Due, LineBuffer};
 use crate::console::{self, Urgency};
-use crate::devtree::{Guest, GuestUart};
+use crate::devtree::{Guest, GuestUart, RestartPolicy};
 use crate::guest::complaints::Complaints;
 use crate::guest::domain::{Domain, Home};
 use crate::guest::life::{End, Posted};
@@ -20,6 +21,8 @@ pub struct Registry<'g> {
     slots: Vec<GuestSlot<'g>>,
     /// How many of them have not come to their last end.
     alive: AtomicUsize,
+    /// Whether all are to end.
+    is_quitting: AtomicBool,
 }
 
 /// A guest over all of its lives.
@@ -40,15 +43,19 @@ pub struct GuestSlot<'g> {
     lines: SpinLock<LineBuffer>,
     /// How often it has started again.
     resets: AtomicU64,
+    /// How often it has started again by itself.
+    restarts: AtomicU64,
     /// Whether it has come to its last end.
     is_over: AtomicBool,
+    /// Whether it is to be built, after its last end.
+    is_wanted: AtomicBool,
 }
 
 impl<'g> Registry<'g> {
     /// These guests, in the order of their numbers.
     pub fn new(slots: Vec<GuestSlot<'g>>) -> Self {
         let alive = AtomicUsize::new(slots.len());
-        Self { slots, alive }
+        Self { slots, alive, is_quitting: AtomicBool::new(false) }
     }
 
     /// All guests, in the order of their numbers.
@@ -69,6 +76,47 @@ impl<'g> Registry<'g> {
     /// Whether a guest has not come to its last end.
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire) > 0
+    }
+
+    /// Ends all guests, for good.
+    pub fn quit(&self) {
+        self.is_quitting.store(true, Ordering::Release);
+        self.slots.iter().for_each(|slot| slot.end(End::Off));
+    }
+
+    /// Has the guest of `slot`, which has come to its last end, start again: the CPU of its first vCPU builds it. Whether it
+    /// can: it does not run, and the machine is not at its end.
+    #[must_use]
+    pub fn revive(&self, slot: &GuestSlot<'_>) -> bool {
+        let one_more = |alive| if alive > 0 { Some(alive + 1) } else { None };
+        if self.is_quitting.load(Ordering::Acquire)
+            || !slot.is_over()
+            || self.alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_err()
+        {
+            return false;
+        }
+        slot.is_over.store(false, Ordering::Release);
+        slot.is_wanted.store(true, Ordering::Release);
+        slot.homes.first().into_iter().for_each(|home| kick(home.target));
+        true
+    }
+
+    /// Whether the guest of `slot` starts again by itself after this end, which is counted then.
+    #[must_use]
+    pub fn starts_again(&self, slot: &GuestSlot<'_>, end: &End) -> bool {
+        let policy = slot.config.restart;
+        let is_due = match end {
+            End::Reset => return !self.is_quitting.load(Ordering::Acquire),
+            End::Ordered => false,
+            End::Off => policy == RestartPolicy::Always,
+            End::Stopped(_) => policy != RestartPolicy::Never,
+        };
+        let limit = u64::from(slot.config.restart_limit.unwrap_or(u32::MAX));
+        let again = is_due && !self.is_quitting.load(Ordering::Acquire) && slot.restarts() < limit;
+        if again {
+            slot.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        again
     }
 
     /// The guest of `slot` has come to its last end. Whether it was the last guest.
@@ -101,7 +149,9 @@ impl<'g> GuestSlot<'g> {
             has_keys: AtomicBool::new(false),
             lines: SpinLock::new(LineBuffer::new()),
             resets: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
         }
     }
 
@@ -133,6 +183,21 @@ impl<'g> GuestSlot<'g> {
     /// Whether it has come to its last end.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
+    }
+
+    /// How often it has started again by itself.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is to be built: who asks builds it.
+    pub fn take_wanted(&self) -> bool {
+        self.is_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether it is to be built.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
     }
 
     /// Counts a reset, and says how many there have been.

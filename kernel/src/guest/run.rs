@@ -23,11 +23,12 @@ use crate::guest::registry::{GuestSlot, Registry};
 use crate::guest::vcpu::{self, CpuServices, Vcpu, keyboard};
 use crate::interrupts::{ControllerError, MachineGic};
 use crate::memory::HostMemory;
-use crate::options::Mitigations;
-use crate::println;
+use crate::options::{Mitigations, Options};
+use crate::{fatal, println};
 use aarch64_cpu::asm;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use log::{error, info, warn};
 
@@ -80,6 +81,8 @@ struct Guests<'g> {
     registry: Registry<'g>,
     controller: MachineGic,
     mitigations: Mitigations,
+    /// Whether a guest that cannot be started ends the boot.
+    strict: bool,
     /// All CPUs that serve.
     cpus: Vec<Home>,
     /// Guests that could not be started.
@@ -96,7 +99,7 @@ struct Guests<'g> {
 /// # Errors
 ///
 /// [`GuestError`] if none can be started.
-pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, mitigations: Mitigations) -> Result<Outcome, GuestError> {
+pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options) -> Result<Outcome, GuestError> {
     let Some(first) = facts.guests.first() else { return Ok(Outcome::Success) };
     if semihosting::answers() {
         return Err(GuestError::Semihosting { guest: first.node.clone() });
@@ -118,6 +121,7 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, mitigations: Mitig
     for config in &facts.guests {
         match take_cpus(config, &mut free) {
             Ok(homes) => slots.push(GuestSlot::new(config, DomainId::new(slots.len() as u16), homes, now)),
+            Err(why) if options.strict_guests => return Err(why.into()),
             Err(why) => refusals.add(why.into()),
         }
     }
@@ -126,7 +130,8 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, mitigations: Mitig
         machine,
         registry: Registry::new(slots),
         controller,
-        mitigations,
+        mitigations: options.mitigations,
+        strict: options.strict_guests,
         cpus,
         refusals: SpinLock::new(refusals),
         has_failed: AtomicBool::new(false),
@@ -235,6 +240,7 @@ impl Guests<'_> {
                     slot.begin(domain);
                     built += 1;
                 }
+                Err(why) if self.strict => fatal!("{why}"),
                 Err(why) => {
                     self.refusals.lock().add(why.into());
                     self.bury(slot);
@@ -265,6 +271,14 @@ impl Guests<'_> {
 
     /// Runs a vCPU of this CPU, if it is to start, and sees to its domain if that has ended.
     fn turn<'s>(&'s self, services: &CpuServices<'_>, slot: &'s GuestSlot<'s>, vcpu: VcpuId) {
+        if vcpu == VcpuId::new(0) && slot.take_wanted() {
+            let building = self.building.lock();
+            let is_built = self.build_again(slot, true);
+            drop(building);
+            if !is_built {
+                self.bury(slot);
+            }
+        }
         let Some(domain) = slot.current() else { return };
         // Taken before it is looked at: what is posted later interrupts this CPU again. A vCPU that begins looks at all there
         // is, and one that is off has no answer to what else could be asked.
@@ -279,11 +293,30 @@ impl Guests<'_> {
         }
     }
 
+    /// Builds a guest that has had a life before. Whether it can be built.
+    fn build_again(&self, slot: &GuestSlot<'_>, is_told: bool) -> bool {
+        match Domain::build(self.host, slot.config(), slot.id(), slot.homes(), self.machine) {
+            Ok(domain) => {
+                if is_told {
+                    report(self.host, &domain, slot.homes());
+                }
+                slot.begin(domain);
+                true
+            }
+            Err(why) => {
+                error!("{why}: not started again");
+                self.has_failed.store(true, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
     /// Waits for an interrupt, unless something is posted to a vCPU of this CPU.
     fn rest(&self, services: &CpuServices<'_>, own: &[(&GuestSlot<'_>, VcpuId)]) {
         let is_posted =
             |(slot, vcpu): &(&GuestSlot<'_>, VcpuId)| slot.look(|domain| domain.life().inbox(*vcpu).is_filled());
-        if own.iter().any(|vcpu| is_posted(vcpu) == Some(true)) || !self.registry.is_alive() {
+        let is_wanted = own.iter().any(|(slot, vcpu)| *vcpu == VcpuId::new(0) && slot.is_wanted());
+        if is_wanted || own.iter().any(|vcpu| is_posted(vcpu) == Some(true)) || !self.registry.is_alive() {
             return;
         }
         // Interrupts are masked, and end WFI all the same: none is lost between the look and the wait.
@@ -311,44 +344,44 @@ impl Guests<'_> {
         let _printed = slot.flush(Urgency::Now);
         slot.clear_keys();
         let free = (host.free_bytes() + host.grown_bytes()) >> 10;
-        let again = match end {
-            End::Off => {
-                slot.complaints().lock().conclude(name);
-                println!("lacuna: {name}: switched off, free_kib={free}");
-                false
+        let starts_again = self.registry.starts_again(slot, &end);
+        // A guest that does nothing but to start again would fill the console with what is said of each life.
+        let is_told = !starts_again || slot.complaints().lock().has_room(name, cpu::nanoseconds(cpu::ticks()));
+        if !starts_again {
+            slot.complaints().lock().conclude(name);
+        }
+        let resets = if end == End::Reset { slot.count_reset() } else { 0 };
+        if is_told {
+            match &end {
+                End::Off => println!("lacuna: {name}: switched off, free_kib={free}"),
+                End::Ordered => println!("lacuna: {name}: ended at the prompt, free_kib={free}"),
+                End::Reset => println!("lacuna: {name}: reset {resets}, free_kib={free}"),
+                End::Stopped(why) => println!("lacuna: {name}: stopped: {why}, free_kib={free}"),
             }
-            End::Reset => {
-                let resets = slot.count_reset();
-                // A guest that does nothing but to reset itself would fill the console with what is said of each life.
-                let is_told = slot.complaints().lock().has_room(name, cpu::nanoseconds(cpu::ticks()));
-                if is_told {
-                    println!("lacuna: {name}: reset {resets}, free_kib={free}");
-                }
-                match Domain::build(host, slot.config(), slot.id(), slot.homes(), self.machine) {
-                    Ok(domain) => {
-                        if is_told {
-                            report(host, &domain, slot.homes());
-                        }
-                        slot.begin(domain);
-                        true
-                    }
-                    Err(why) => {
-                        error!("{why}: not started again");
-                        self.has_failed.store(true, Ordering::Relaxed);
-                        false
-                    }
-                }
+            if starts_again && end != End::Reset {
+                println!("lacuna: {name}: starts again, {}", Restarts(slot));
             }
-            End::Stopped(why) => {
-                slot.complaints().lock().conclude(name);
-                println!("lacuna: {name}: stopped: {why}, free_kib={free}");
-                self.has_failed.store(true, Ordering::Relaxed);
-                false
-            }
-        };
+        }
+        if !starts_again && matches!(end, End::Stopped(_)) {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        let again = starts_again && self.build_again(slot, is_told);
         drop(building);
         if !again {
             self.bury(slot);
+        }
+    }
+}
+
+/// How often a guest has started again by itself, and how often it may.
+struct Restarts<'s, 'g>(&'s GuestSlot<'g>);
+
+impl fmt::Display for Restarts<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let restarts = self.0.restarts();
+        match self.0.config().restart_limit {
+            Some(limit) => write!(f, "{restarts} of {limit}"),
+            None => write!(f, "{restarts}"),
         }
     }
 }

@@ -17,6 +17,10 @@ pub enum Command<'l> {
     Memory(Option<&'l str>),
     /// Start a guest again.
     Reset(Option<&'l str>),
+    /// End a guest.
+    Stop(Option<&'l str>),
+    /// Start a guest that has ended.
+    Start(Option<&'l str>),
     /// Switch all guests off, and the machine.
     Quit,
 }
@@ -29,6 +33,8 @@ state [GUEST]   shows a guest's registers
 irqs [GUEST]    shows a guest's interrupts
 memory [GUEST]  shows what a guest's memory is made of
 reset [GUEST]   starts a guest again
+stop [GUEST]    ends a guest
+start [GUEST]   starts a guest that has ended
 quit            switches all guests off, and the machine";
 
 /// Why a line is no command.
@@ -64,6 +70,8 @@ impl<'l> Command<'l> {
             "irqs" => (Self::Interrupts(guest), words.next()),
             "memory" => (Self::Memory(guest), words.next()),
             "reset" => (Self::Reset(guest), words.next()),
+            "stop" => (Self::Stop(guest), words.next()),
+            "start" => (Self::Start(guest), words.next()),
             "quit" => (Self::Quit, guest),
             _ => return Err(CommandError::Unknown(command)),
         };

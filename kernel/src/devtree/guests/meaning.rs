@@ -29,6 +29,7 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
         }
         ("memory" | "cpus" | "vpl011" | "nr_spis" | "trap-unmapped-accesses", _) => Meaning::Known,
         ("xen,static-mem" | "direct-map", _) => Meaning::Known,
+        ("lacuna,restart" | "lacuna,restart-limit", _) => Meaning::Known,
         ("#xen,static-mem-address-cells" | "#xen,static-mem-size-cells", _) => Meaning::Known,
         ("xen,enhanced" | "passthrough", Some("disabled")) | ("xen,sci_type", Some("none")) => Meaning::Known,
 

@@ -12,7 +12,7 @@ pub(super) use modules::ModuleKind;
 
 use super::node::{self, is_okay, number, ranges};
 use super::owned::{Owned, Owner};
-use super::parts::{Backing, Guest, GuestAddresses, GuestUart, Unmapped};
+use super::parts::{Backing, Guest, GuestAddresses, GuestUart, RestartPolicy, Unmapped};
 use super::refusal::{FactsError, GuestNodeError};
 use super::warning::TreeWarning;
 use crate::base::addr::{PAGE_SIZE, Span};
@@ -51,6 +51,8 @@ pub(super) fn read(
         uart: node::value(node, "vpl011").map_or(GuestUart::None, |_| GuestUart::Pl011),
         spis: spis(node, path)?,
         backing: backing(node, chosen, path, memory)?,
+        restart: restart(node, path)?,
+        restart_limit: cell(node, path, "lacuna,restart-limit")?,
         unmapped: unmapped(node, path)?,
         kernel: modules.kernel.ok_or_else(|| GuestNodeError::NoKernel { node: path.into() })?,
         ramdisk: modules.ramdisk,
@@ -103,6 +105,16 @@ fn cpus(node: FdtNode<'_, '_>, path: &str, warnings: &mut Vec<TreeWarning>) -> R
             warnings.push(TreeWarning::NoCpus { node: path.into() });
             Ok(1)
         }
+    }
+}
+
+fn restart(node: FdtNode<'_, '_>, path: &str) -> Result<RestartPolicy, GuestNodeError> {
+    let Some(value) = node::value(node, "lacuna,restart") else { return Ok(RestartPolicy::default()) };
+    match node::text(value) {
+        Some("never") => Ok(RestartPolicy::Never),
+        Some("on-failure") => Ok(RestartPolicy::OnFailure),
+        Some("always") => Ok(RestartPolicy::Always),
+        other => Err(GuestNodeError::Restart { node: path.into(), value: other.unwrap_or_default().into() }),
     }
 }
 

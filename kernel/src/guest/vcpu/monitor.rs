@@ -13,6 +13,7 @@ use crate::guest::life::{End, Posted};
 use crate::guest::registry::{GuestSlot, Registry};
 use crate::guest::vcpu::{ShowOwn, Vcpu};
 use crate::println;
+use alloc::string::String;
 use arm_psci::AffinityInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -56,12 +57,14 @@ fn carry_out(registry: &Registry<'_>, command: Command<'_>, show_own: ShowOwn<'_
             };
             chosen(registry, name).iter().for_each(|slot| live(slot, |domain| say(slot, domain)));
         }
-        Command::Reset(name) => match chosen(registry, name) {
-            [slot] => slot.end(End::Reset),
-            [] => (),
-            several => println!("lacuna: reset which of {} guests? guests lists them", several.len()),
-        },
-        Command::Quit => registry.slots().iter().for_each(|slot| slot.end(End::Off)),
+        Command::Reset(name) => one(registry, name, |slot| live(slot, |domain| domain.end(End::Reset))),
+        Command::Stop(name) => one(registry, name, |slot| live(slot, |domain| domain.end(End::Ordered))),
+        Command::Start(name) => one(registry, name, |slot| {
+            if !registry.revive(slot) {
+                println!("lacuna: {}: runs already", slot.name());
+            }
+        }),
+        Command::Quit => registry.quit(),
     }
 }
 
@@ -77,6 +80,15 @@ fn chosen<'r, 'g>(registry: &'r Registry<'g>, name: Option<&str>) -> &'r [GuestS
     }
 }
 
+/// Does something to the guest with this name, or to the only one.
+fn one<'g>(registry: &Registry<'g>, name: Option<&str>, act: impl FnOnce(&GuestSlot<'g>)) {
+    match chosen(registry, name) {
+        [slot] => act(slot),
+        [] => (),
+        several => println!("lacuna: which of {} guests? guests lists them", several.len()),
+    }
+}
+
 /// Looks at the life of a guest, or says that it has none.
 fn live(slot: &GuestSlot<'_>, look: impl FnOnce(&Domain)) {
     if slot.look(look).is_none() {
@@ -85,7 +97,9 @@ fn live(slot: &GuestSlot<'_>, look: impl FnOnce(&Domain)) {
 }
 
 fn list(slot: &GuestSlot<'_>) {
-    live(slot, |domain| println!("lacuna: {}: runs, {}", slot.name(), domain.memory_in_words()));
+    let restarts = slot.restarts();
+    let again = if restarts > 0 { alloc::format!(", started again {restarts} times by itself") } else { String::new() };
+    live(slot, |domain| println!("lacuna: {}: runs, {}{again}", slot.name(), domain.memory_in_words()));
 }
 
 /// Has the vCPUs of the chosen guests show something, one after the other.

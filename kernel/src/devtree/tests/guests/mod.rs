@@ -4,7 +4,9 @@ mod meaning;
 
 use super::*;
 use crate::base::addr::{PhysAddr, Span};
-use crate::devtree::{Backing, Blob, FactsError, Guest, GuestAddresses, GuestUart, Module, TreeWarning, Unmapped};
+use crate::devtree::{
+    Backing, Blob, FactsError, Guest, GuestAddresses, GuestUart, Module, RestartPolicy, TreeWarning, Unmapped,
+};
 use std::string::ToString;
 use std::{format, vec};
 
@@ -91,6 +93,8 @@ fn a_guest_is_read_with_all_that_it_can_have() {
             ranges: vec![span(0x8_0000_0000, 8 << 20), span(0x9_0000_0000, 4 << 20)],
             placement: GuestAddresses::Direct,
         },
+        restart: RestartPolicy::Never,
+        restart_limit: None,
         unmapped: Unmapped::ReadAsOnes,
         kernel: part("kernel@50000000", 0x5000_0000, Some("console=ttyAMA0")),
         ramdisk: Some(part("ramdisk@51000000", 0x5100_0000, None)),
@@ -144,6 +148,20 @@ fn a_guest_has_one_cpu_or_as_many_as_a_word_has_bits() {
         assert_eq!(refusal(without_cpus.clone().cells("cpus", &[cpus])), message);
     }
     assert_eq!(refusal(without_cpus.cells("cpus", &[0, 1])), "cpus of /chosen/domU1 has 8 bytes instead of 4");
+}
+
+#[test]
+fn a_guest_starts_again_by_itself_if_the_tree_says_so() {
+    let with = |policy: &str| guest("domU1").text("lacuna,restart", policy);
+    let policies =
+        [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure), ("always", RestartPolicy::Always)];
+    for (policy, restart) in policies {
+        let found = one(with(policy));
+        assert_eq!((found.restart, found.restart_limit), (restart, None));
+    }
+    assert_eq!(one(with("always").cells("lacuna,restart-limit", &[3])).restart_limit, Some(3));
+    let message = "lacuna,restart of /chosen/domU1 is 'sometimes' instead of never, on-failure or always";
+    assert_eq!(refusal(with("sometimes")), message);
 }
 
 #[test]
