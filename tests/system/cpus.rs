@@ -91,6 +91,14 @@ fn a_cpu_that_does_not_come_is_left_out_by_name() {
     outcome.expect_line("lacuna: warning: /cpus/cpu@1 is left out: it has not come within a second");
 }
 
+#[test]
+fn a_release_address_that_is_not_aligned_is_refused_by_name() {
+    let odd = Cpu { release: Some(0x5000_0004), ..Cpu::psci(1) };
+    let outcome = Boot::with_tree(&tree(&[Cpu::psci(0), odd])).cpus(2).run();
+    expect_running(&outcome, 1, 2);
+    outcome.expect_line("lacuna: warning: /cpus/cpu@1 is left out: its release address 0x50000004 is no multiple of 8");
+}
+
 /// Its entry is a call of PSCI that switches it off, so that it comes and never arrives.
 #[test]
 fn a_cpu_that_ends_on_its_way_is_left_out_by_name() {

@@ -38,6 +38,8 @@ enum LeftOut {
     NoFirmware,
     #[error("PSCI CPU_ON returned {0}")]
     Refused(PsciError),
+    #[error("its release address {at} is no multiple of 8")]
+    Misaligned { at: PhysAddr },
     #[error("its release address {at} cannot be mapped: {source}")]
     Release { at: PhysAddr, source: VmapError },
     #[error("it has not come within a second")]
@@ -194,7 +196,10 @@ impl Method {
         match &facts.enable {
             EnableMethod::Absent => Err(LeftOut::NoMethod),
             EnableMethod::Unknown(method) => Err(LeftOut::UnknownMethod(method.clone())),
-            EnableMethod::SpinTable { release } => Ok(Self::SpinTable { release: *release }),
+            EnableMethod::SpinTable { release } if release.is_aligned(size_of::<u64>() as u64) => {
+                Ok(Self::SpinTable { release: *release })
+            }
+            EnableMethod::SpinTable { release } => Err(LeftOut::Misaligned { at: *release }),
             EnableMethod::Psci => {
                 let cpu_on = psci.and_then(|psci| psci.cpu_on).filter(|_| power::calls_by_smc());
                 Ok(Self::Psci { cpu_on: cpu_on.ok_or(LeftOut::NoFirmware)? })
@@ -222,12 +227,12 @@ impl Method {
                 // The address may lie in memory of the firmware's, where CPUs wait with their caches off.
                 let mapping = host.map_bytes(release, size_of::<u64>() as u64, Attributes::DATA);
                 let mapping = mapping.map_err(|source| LeftOut::Release { at: release, source })?;
-                let address = mapping.as_ptr().cast::<[u8; size_of::<u64>()]>();
-                // SAFETY: the 8 bytes are mapped read-write, and the device tree says that they are for this. Bytes need no
-                // alignment.
-                unsafe { address.write_volatile(entry.to_le_bytes()) };
+                let address = mapping.as_ptr().cast::<u64>();
+                // By one store: the CPU polls the word, and goes where the first part of it would lead.
+                // SAFETY: the 8 bytes are mapped read-write and aligned, and the device tree says that they are for this.
+                unsafe { address.write_volatile(entry.to_le()) };
                 // SAFETY: the 8 bytes that were just written.
-                arch::clean_to_poc(unsafe { address.as_ref() });
+                arch::clean_to_poc(unsafe { address.cast::<[u8; size_of::<u64>()]>().as_ref() });
                 Ok(())
             }
         }

@@ -83,6 +83,9 @@ impl Vgic {
         let (n, bit) = (request.id(), 1 << request.id());
         let targets = request.targets(cpu, self.cpus());
         let mut kick = SgiKick::default();
+        if targets.is_empty() {
+            return kick;
+        }
         if targets.contains(cpu) && self.make_pending(cpu, bit, register) {
             kick.others = self.deliver_sgi(cpu, n, lists);
         }
