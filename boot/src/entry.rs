@@ -1,4 +1,4 @@
-//! The assembly, and what Rust may ask of it.
+//! The assembly, and the functions by which Rust reads its results.
 
 use crate::{FAULT_STACK_BYTES, GIVE_INTERRUPTS, Layout, STACK_BYTES};
 use core::arch::global_asm;

@@ -1,8 +1,8 @@
 //! The first instructions: Image header, entry, relocation, stacks and exception vectors.
 //!
 //! Entry code checks the exception level, clears BSS, applies the relocations of the static PIE and calls
-//! `lacuna_main`, which the kernel provides, with the MMU and the caches still off. It knows nothing of memory
-//! management: [`layout`] tells where the linker script put what, and the rest is the kernel's business.
+//! `lacuna_main`, which the kernel provides, with the MMU and the caches still off. Entry code does no memory
+//! management: [`layout`] reports the addresses that the linker script chose, and the kernel does the rest.
 //!
 //! Relies on: entry as Linux's `Documentation/arch/arm64/booting.rst` describes it.
 
@@ -79,7 +79,7 @@ pub struct CpuStart {
     pub block: u64,
     /// The address at which its stack ends.
     pub stack_top: u64,
-    /// Why it cannot go on, and the register that says so; 0 if it can, or has not arrived.
+    /// Why it cannot continue, and the register with the evidence; 0 if it can, or has not arrived.
     refusal: [AtomicU64; 2],
 }
 

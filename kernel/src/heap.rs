@@ -1,13 +1,13 @@
 //! The hypervisor's heap: a buddy system over memory that EL2 owns, and that can grow.
 //!
-//! The free lists of the page allocator live here, so the more free memory is in pieces, the more heap they take. The
-//! heap therefore grows by frames. It cannot do so while an allocation is waiting: growing takes locks that whoever
-//! allocates may hold. So a *reserve* is kept: when nothing else fits, the reserve goes into use, and it is replaced at the
-//! next moment at which nobody holds a lock ([`Heap::needs_reserve`]). No way of fragmenting the heap defeats that.
+//! The free lists of the page allocator live here, so the more fragmented free memory is, the more heap they take. The
+//! heap therefore grows by frames. It cannot grow while an allocation is waiting: growth takes locks that the
+//! allocating code may hold. So a *reserve* is kept: when nothing else fits, the reserve goes into use, and it is
+//! replaced at the next moment at which no lock is held ([`Heap::needs_reserve`]). No fragmentation defeats that.
 //!
-//! An allocation that does not fit fails with a null pointer. Whoever can do without finds out by `try_reserve`; for whoever
-//! cannot, the panic handler ends the machine with the heap's usage. What a guest or a device tree decides the size of is
-//! reserved first ([`HostMemory::reserve_heap`](crate::memory::HostMemory::reserve_heap)).
+//! An allocation that does not fit fails with a null pointer. Code that can continue without it uses `try_reserve`; for
+//! all other code, the panic handler ends the machine with the heap's usage. Memory whose size a guest or a device tree
+//! decides is reserved first ([`HostMemory::reserve_heap`](crate::memory::HostMemory::reserve_heap)).
 
 use crate::arch::lock::SpinLock;
 use buddy_system_allocator::Heap as Buddy;

@@ -1,12 +1,12 @@
 //! Lacuna, a mini hypervisor for aarch64 that spends no memory on the holes of a sparse physical address space.
 //!
 //! Data flows one way: device tree bytes become facts ([`devtree`]), facts a memory map ([`memory_map`]), the map a
-//! renumbering of frames ([`pdx`]); then frames can be taken ([`frames::boot_alloc`]) for a table that describes all of them
-//! ([`frames::frametable`]), after which they have owners ([`frames::page_alloc`]) and can be mapped ([`vmap`]). A later stage takes what
-//! an earlier one made and never reaches back.
+//! renumbering of frames ([`pdx`]); then frames can be taken ([`frames::boot_alloc`]) for a table that describes all of
+//! them ([`frames::frametable`]), after which they have owners ([`frames::page_alloc`]) and can be mapped ([`vmap`]). A
+//! later stage uses the results of earlier ones and never reaches back.
 //!
-//! All of that builds and is tested on the host. What exists only in the image is [`arch`]'s processor, the console and
-//! the self-tests.
+//! All of that builds and is tested on the host. Only [`arch`]'s processor, the console and the self-tests exist in the
+//! image alone.
 
 #![no_std]
 

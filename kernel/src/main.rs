@@ -1,4 +1,4 @@
-//! The image: each stage of the boot takes what the one before it made.
+//! The image: each stage of the boot takes the results of the stage before.
 
 #![no_std]
 #![no_main]

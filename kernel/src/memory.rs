@@ -1,8 +1,9 @@
 //! The memory of a running hypervisor: frametable, frames, address space, heap.
 //!
 //! Frames, heap and page tables need one another: free lists live in the heap, the heap grows by frames, and frames are
-//! mapped by page tables, which are frames too. [`HostMemory`] keeps them apart: before each operation, while no lock of theirs is held,
-//! it fills up what runs low, so that nothing ever has to grow in the middle of something else. CPUs take turns.
+//! mapped by page tables, which are frames too. [`HostMemory`] breaks the circle: before each operation, while none of
+//! their locks is held, it refills whichever runs low, so that nothing ever has to grow in the middle of another
+//! operation. CPUs take turns.
 
 use crate::arch::lock::{SpinLock, SpinLockGuard};
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SIZE, PhysAddr, VirtAddr};
@@ -263,7 +264,7 @@ impl HostMemory {
     }
 }
 
-/// The heap cannot grow as much as somebody asks for.
+/// The heap cannot grow by the requested size.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no {} of heap can be had in one piece, {} are free", Bytes(*bytes), Bytes(*free))]
 pub struct HeapShortage {

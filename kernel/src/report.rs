@@ -1,4 +1,4 @@
-//! What the boot says, for the person at the other end of the cable and for scripts.
+//! The messages of the boot, for the person at the other end of the cable and for scripts.
 
 use crate::arch::aarch64::cpu;
 use crate::arch::memory_system::MemorySystem;

@@ -3,7 +3,7 @@
 use crate::arch::aarch64::cpu;
 use arrayvec::ArrayVec;
 
-/// The most stages that are told apart.
+/// The maximum number of stages.
 const MAX_STAGES: usize = 12;
 
 /// Measures from the first instruction of the image on.

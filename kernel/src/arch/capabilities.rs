@@ -1,4 +1,4 @@
-//! What the decisions of the CPU that boots rest on, so that every other CPU must have it too.
+//! The CPU features that the boot CPU's decisions rest on. Every other CPU must have them too.
 
 use thiserror::Error;
 

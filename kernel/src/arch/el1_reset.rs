@@ -1,8 +1,8 @@
-//! Which registers EL2 gives a value when a guest starts, so that nothing of an earlier guest is in them.
+//! The registers that EL2 initialises when a guest starts, so that they hold nothing of an earlier guest.
 //!
-//! The list is here once: `aarch64/el1.rs` calls the accessors, the table of all registers that a guest can name
-//! (`guest::sysreg::table`) rows. A value is what the architecture says of the register after reset, and 0
-//! where it says UNKNOWN.
+//! This is the only list of them: `aarch64/el1.rs` expands it to accessors, and the table of all registers that a guest
+//! can name (`guest::sysreg::table`) to rows. A value is the register's architectural reset value, and 0 where the
+//! architecture says UNKNOWN.
 
 /// SCTLR_EL1 after reset: MMU and caches off, little endian, with the bits that are RES1 in Armv8.0: LSMAOE, nTLSMD, SPAN,
 /// EIS, TSCXT and EOS (DDI 0487, D24.2.131).

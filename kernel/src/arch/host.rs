@@ -1,4 +1,4 @@
-//! What stands in for the processor on the host, where no hardware walks the page tables or looks at regions.
+//! Stand-ins for the processor in host tests, where no hardware walks the page tables or checks regions.
 
 use crate::arch::tlb::{Scope, TlbOps};
 use crate::base::addr::VirtAddr;

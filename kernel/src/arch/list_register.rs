@@ -1,6 +1,6 @@
-//! List registers, and what else the vGIC asks of the virtual CPU interface.
+//! List registers, and the other state of the virtual CPU interface that the vGIC reads and writes.
 //!
-//! Behind a trait, so that on the host a model of the hardware can be behind it.
+//! The interface is a trait, so that host tests can put a model of the hardware behind it.
 
 use super::virtual_interface::{Group, InterfaceControl, Running};
 use crate::base::id::{Intid, PhysIntid};

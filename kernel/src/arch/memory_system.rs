@@ -1,4 +1,4 @@
-//! Whether EL2 has an MMU or an MPU, and whether that is what the image needs.
+//! Whether EL2 has an MMU or an MPU, and whether the image was built for it.
 
 use core::fmt;
 use thiserror::Error;
@@ -16,7 +16,7 @@ impl MemorySystem {
     /// Decodes ID_AA64MMFR0_EL1.
     ///
     /// MSA, bits 51:48, is 0b1111 on Armv8-R AArch64, where MSA_frac, bits 55:52, says more: 0b0001 is PMSAv8-64 alone,
-    /// 0b0010 is VMSAv8-64 as an option, which EL1 may have and EL2 has not (DDI 0600, G1.3). Everywhere else MSA is 0.
+    /// 0b0010 is VMSAv8-64 as an option, which EL1 may have and EL2 lacks (DDI 0600, G1.3). Everywhere else MSA is 0.
     pub const fn of(id_aa64mmfr0: u64) -> Self {
         const PMSA: u64 = 0b1111;
         const FRACTION: [u64; 2] = [0b0001, 0b0010];

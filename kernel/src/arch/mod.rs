@@ -1,9 +1,9 @@
-//! The processor: registers, barriers and instructions, and nothing that decides.
+//! The processor: registers, barriers and instructions. Nothing here decides anything.
 //!
-//! What has values but no instructions is pure and tested on the host: the formats of registers ([`pmsa`],
-//! [`list_register`], [`virtual_interface`], [`syndrome`], [`id_register`]), what registers are set to for which CPU
-//! ([`controls`], [`el1_reset`]), and the traits that a model of the hardware stands behind. `aarch64` exists in the image
-//! only. [`Tlb`], [`Mpu`], [`zero`] and the maintenance of caches are for code that is built for both.
+//! Code that handles values without instructions is pure and tested on the host: the formats of registers ([`pmsa`],
+//! [`list_register`], [`virtual_interface`], [`syndrome`], [`id_register`]), the values that registers get on each kind
+//! of CPU ([`controls`], [`el1_reset`]), and the traits behind which a model of the hardware can stand. `aarch64`
+//! exists in the image only. [`Tlb`], [`Mpu`], [`zero`] and cache maintenance exist for both host and image.
 
 #[cfg(any(target_os = "none", test))]
 pub mod aarch64;

@@ -1,4 +1,4 @@
-//! A register file that only counts: what operations cost, on the host and on target alike.
+//! A register file that only counts accesses: the cost of operations, on the host and on the target alike.
 
 use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};
 

@@ -1,4 +1,4 @@
-//! The interrupt by which one CPU has another look at what was left for it.
+//! The interrupt by which one CPU makes another look at the work posted for it.
 
 use crate::base::id::{Mpidr, PhysIntid};
 

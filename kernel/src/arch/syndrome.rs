@@ -1,4 +1,4 @@
-//! What ESR_EL2 says, in words (DDI 0487, D24.2.37).
+//! ESR_EL2 in words (DDI 0487, D24.2.37).
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What changing a live translation table asks of the processor, behind a trait: host tests put a model behind it.
+//! The maintenance that a change of a live translation table needs, as a trait: host tests put a model behind it.
 
 use crate::base::addr::{PhysAddr, VirtAddr};
 

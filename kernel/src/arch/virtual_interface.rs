@@ -1,8 +1,10 @@
-//! What the guest has set up and runs at its virtual CPU interface: ICH_VMCR_EL2 and the active priorities, as values.
+//! The guest's settings and running priorities at its virtual CPU interface: ICH_VMCR_EL2 and the active priorities, as
+//! values.
 //!
-//! The guest reaches its interface without an exit, so this is read when it matters: when interrupts wait for a list
-//! register, and to find out which one ended that was in none. Where software has to stand in for the interface's registers
-//! (ICH_HCR_EL2.TC), what a register reads as and what a write makes of ICH_VMCR_EL2 are decided here too.
+//! The guest accesses its interface without an exit, so EL2 reads these registers only when it needs them: when
+//! interrupts wait for a list register, and to find an ended interrupt that no list register held. Where software
+//! emulates the interface's registers (ICH_HCR_EL2.TC), this module also decides the value that a read returns and the
+//! effect of a write on ICH_VMCR_EL2.
 
 /// The group of an interrupt: what enables it, and which exception it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +129,7 @@ impl Features {
     }
 }
 
-/// The priorities that the guest runs at: those of interrupts that it acknowledged and whose priority it has not dropped
+/// The priorities that the guest runs at: those of acknowledged interrupts whose priority has not been dropped
 /// since. No two are of one preemption level, for the second could not have preempted the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {

@@ -1,8 +1,9 @@
 //! Addresses and frame numbers, each a type of its own.
 //!
-//! A physical address, a virtual address, a frame number and a page index are all 64-bit numbers, and every mix-up of two
-//! of them compiles in C. Here whoever has a number must say which kind it is; arithmetic is checked and returns `Option`.
-//! Ranges are half-open [`Range`]s everywhere outside the MPU's registers, and address 0 is an address like any other.
+//! A physical address, a virtual address, a frame number and a page index are all 64-bit numbers, and every mix-up of
+//! two of them compiles in C. Here each number has a type that says which kind it is; arithmetic is checked and returns
+//! `Option`. Ranges are half-open [`Range`]s everywhere outside the MPU's registers, and address 0 is an address like
+//! any other.
 
 use arrayvec::ArrayString;
 use core::fmt::{self, Write};

@@ -1,7 +1,7 @@
-//! What a mapping may be used for: the kind of memory and the accesses allowed.
+//! The attributes of a mapping: the memory type and the accesses allowed.
 //!
-//! Both backends take the same [`Attributes`] and encode them their own way, so the rules that hold on either are kept
-//! here: memory is never writable and executable at once (no [`Access`] says so), and device memory is never
+//! Both backends take the same [`Attributes`] and encode them in their own format, so the rules common to both stand
+//! here: memory is never writable and executable at once (no [`Access`] expresses it), and device memory is never
 //! executable.
 
 use core::fmt;

@@ -1,4 +1,5 @@
-//! Numbers by which CPUs, domains, virtual CPUs and interrupts are known: one type each, so that none is taken for another.
+//! The numbers of CPUs, domains, virtual CPUs and interrupts: one type each, so that the compiler refuses one in place
+//! of another.
 
 use core::fmt;
 

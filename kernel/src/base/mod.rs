@@ -1,4 +1,4 @@
-//! What every room may use and what uses none: addresses, memory attributes, sorting.
+//! Types that every room may use and that use no other room: addresses, memory attributes, sorting.
 
 pub mod addr;
 pub mod attributes;

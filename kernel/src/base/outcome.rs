@@ -1,4 +1,4 @@
-//! How a run ends.
+//! The outcome of a run.
 
 /// How a run went, for whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

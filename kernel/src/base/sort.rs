@@ -1,7 +1,8 @@
 //! Sorting in little code.
 //!
-//! The standard library's sort is fast on long slices, and 3 KiB of code for each kind of element. What is sorted here is
-//! sorted once at boot, and short unless a device tree is odd: heapsort is a tenth of that, and never quadratic.
+//! The standard library's sort is fast on long slices, and takes 3 KiB of code for each element type. Slices here are
+//! sorted once at boot, and are short unless a device tree is odd. Heapsort takes a tenth of that code, and is never
+//! quadratic.
 
 /// Sorts `items` in place by `key`, in ascending order. Elements with equal keys are left in any order.
 pub fn by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {

@@ -1,8 +1,8 @@
-//! What the operations on memory cost, counted by the image itself.
+//! The cost of operations on memory, counted by the image itself.
 //!
-//! Under QEMU's `-icount shift=0` an instruction takes a nanosecond of virtual time, so the counter counts instructions.
-//! Each operation is repeated, and an empty loop of as many rounds is taken off. On real hardware the figures are
-//! nanoseconds, and worth as much as those of any benchmark with warm caches.
+//! Under QEMU's `-icount shift=0` an instruction takes a nanosecond of virtual time, so the counter counts
+//! instructions. Each operation is repeated, and the cost of an empty loop of as many rounds is subtracted. On real
+//! hardware the figures are nanoseconds with warm caches.
 
 #[cfg(feature = "mpu")]
 mod mpu;

@@ -1,6 +1,6 @@
-//! What the region table costs: in register writes and synchronisations, and in instructions without either.
+//! The cost of the region table: in register writes and synchronisations, and in instructions without either.
 //!
-//! Counted over a register file that only counts, because with QEMU every access to the real one is emulated.
+//! Measured over a register file that only counts, because QEMU emulates every access to the real registers.
 
 use super::{ROUNDS, nanoseconds};
 use crate::arch::region_trace::{Cost, Trace};

@@ -1,5 +1,5 @@
-//! The console: the drivers of UARTs ([`uart`]), the rules of what a terminal is shown and who gets its keys
-//! ([`terminal`]), and the one port of this machine, with the `log` crate's macros in front of it.
+//! The console: the drivers of UARTs ([`uart`]), the sharing of one terminal between the hypervisor and its guests
+//! ([`terminal`]), and this machine's one port, with the `log` crate's macros in front of it.
 //!
 //! [`uart`] and [`terminal`] are built and tested on the host; the port exists in the image only.
 

@@ -1,7 +1,7 @@
 //! The console: a UART, with the `log` crate's macros in front of it.
 //!
-//! Two ways lead to it. Log lines take a lock. [`Emergency`] does not, and allocates nothing: it is what panics and
-//! exceptions print through, whatever state everything else is in.
+//! It has two entry points. Log lines take a lock. [`Emergency`] takes no lock and allocates nothing: panics and
+//! exceptions print through it, whatever state everything else is in.
 
 use crate::arch::aarch64::cpu::{self, pause};
 use crate::arch::aarch64::semihosting;

@@ -1,8 +1,7 @@
-//! What a CPU of the machine has to itself: its block, to which TPIDR_EL2 points from the first Rust instruction on.
+//! A physical CPU's own state: its block, to which TPIDR_EL2 points from the first Rust instruction on.
 //!
-//! The block is a CPU's own: [`CpuBlock`] is neither `Send` nor `Sync`, so a reference to it stays on the CPU that asked for
-//! it, and its fields are `Cell`s. An exception of EL2's own finds them between two instructions, so each field changes by
-//! one store.
+//! [`CpuBlock`] is neither `Send` nor `Sync`, so a reference to a block stays on the block's CPU, and its fields are
+//! `Cell`s. An exception at EL2 may interrupt an update between two instructions, so each field changes by one store.
 
 use crate::arch::aarch64::cpu;
 use crate::base::id::{CpuId, DomainId, VcpuId};

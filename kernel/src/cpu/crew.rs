@@ -1,8 +1,8 @@
-//! The CPUs that run, and work for all of them.
+//! The CPUs that run, and work that all of them execute.
 //!
-//! A CPU that has been started waits for work, which is a function that every CPU is to call. One CPU hands it out, the one
-//! that boots, and goes on when all have done it. Waiting is by WFE, and each change of what is waited for is followed by
-//! SEV: an event that comes between the look and the WFE is kept, so none is missed.
+//! A started CPU waits for work, which is a function that every CPU calls. The boot CPU hands out the work, and
+//! continues when all CPUs have finished it. Waiting is by WFE, and SEV follows each change of a waited-for value. The
+//! event register keeps an event that arrives between the check and the WFE, so no change is missed.
 
 use crate::arch::aarch64::cpu::{self, send_event, wait_for_event};
 use crate::arch::sgi::{SgiTarget, kick};
@@ -41,7 +41,7 @@ enum CrewStage {
 /// What all CPUs are to do.
 struct Task<'t> {
     work: &'t (dyn Fn(CpuId) + Sync),
-    /// How many CPUs have not done it.
+    /// Number of CPUs that have not finished it.
     left: AtomicUsize,
 }
 

@@ -1,4 +1,4 @@
-//! A fault of EL2's own that was expected, and what is gone back to.
+//! An expected fault at EL2, and the place where execution resumes.
 
 use crate::arch::syndrome::Syndrome;
 use crate::base::addr::VirtAddr;

@@ -1,4 +1,4 @@
-//! What the firmware does for the CPU: the workarounds of the SMC Calling Convention.
+//! The firmware's services for this CPU: the workarounds of the SMC Calling Convention.
 
 use crate::arch::workarounds::{Firmware, WORKAROUND_1, WORKAROUND_2, WORKAROUND_3, Workaround};
 use crate::cpu::{fixup, power};

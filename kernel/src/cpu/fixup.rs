@@ -1,8 +1,8 @@
-//! Surviving an exception that was expected.
+//! Surviving an expected exception.
 //!
-//! [`catch`] runs code that may fault. If it does, the exception handler makes [`catch`] return the [`Fault`] instead:
-//! the way C's `longjmp` would. It serves the probe of a device tree that may not be there, and the self-tests, whose
-//! faults are real ones.
+//! [`catch`] runs code that may fault. If it faults, the exception handler makes [`catch`] return the [`Fault`], the
+//! way C's `longjmp` would. Its users are the probe of a device tree that may not be there, and the self-tests, whose
+//! faults are real.
 
 use crate::cpu::block::block;
 pub use crate::cpu::fault::Fault;

@@ -1,4 +1,4 @@
-//! What a CPU was about when another had it stop.
+//! The activity of a CPU at the moment when another CPU stopped it.
 
 use crate::base::id::{DomainId, VcpuId};
 use core::fmt;

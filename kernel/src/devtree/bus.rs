@@ -1,7 +1,7 @@
-//! Where a device is: the nodes above it, and what they make of its addresses.
+//! The address of a device: the nodes above it, and their translation of its addresses.
 //!
-//! A device is handled as the nodes along its path, the root first and the device last: its registers are translated by
-//! the buses above it, and its interrupts may go where one of them says.
+//! A device is represented by the nodes along its path, the root first and the device last. The buses above it
+//! translate its registers, and any of those nodes may name its interrupt controller.
 
 use super::node::{cell_bytes, is_okay, lists, number, ranges, value};
 use crate::base::addr::{PhysAddr, Span};

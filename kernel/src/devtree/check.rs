@@ -1,10 +1,10 @@
 //! The checker in front of the reader: one pass, no recursion, every number distrusted.
 //!
-//! What it establishes is what the `fdt` crate takes for granted: blocks inside the blob; reservations with an end; names
-//! that are terminated and ASCII; values inside the block; properties before child nodes; every node closed; one root, with
-//! an empty name; `#address-cells` and `#size-cells` of at least four bytes; and a depth that its recursion can take.
-//! A blob that is damaged is refused; one that is merely odd, in names and cells that Linux boots with, is copied without
-//! its oddities. The padding behind the blocks, most of the blob on QEMU, is never touched.
+//! The checker establishes everything that the `fdt` crate takes for granted: blocks inside the blob; reservations with
+//! an end; names that are terminated and ASCII; values inside the block; properties before child nodes; every node
+//! closed; one root, with an empty name; `#address-cells` and `#size-cells` of at least four bytes; and a depth that
+//! its recursion can take. A damaged blob is refused. A blob that is merely odd, in names and cells that Linux boots
+//! with, is copied without its oddities. The padding behind the blocks, most of the blob on QEMU, is never touched.
 
 use super::compact;
 use super::error::{
@@ -159,7 +159,7 @@ impl Findings {
         }
     }
 
-    /// As [`note`](Self::note), of an oddity that a copy has not.
+    /// As [`note`](Self::note), of an oddity that a copy lacks.
     fn note_in_copy(&mut self, oddity: Oddity) {
         self.copy = Copy::Needed;
         self.note(oddity);

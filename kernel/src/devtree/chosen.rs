@@ -1,4 +1,4 @@
-//! `/chosen`: what the boot loader put into memory, and for whom.
+//! `/chosen`: the modules that the boot loader put into memory, and the guest that each belongs to.
 //!
 //! Modules and guests are described as for Xen's dom0less boot (Xen, docs/misc/arm/device-tree/booting.txt), so that a
 //! tree made for Xen reserves the same memory here.

@@ -1,9 +1,9 @@
-//! A copy of a blob without what the reader stumbles over: gaps in its structure, and other oddities.
+//! A copy of a blob without the constructs that the reader cannot handle: gaps in its structure, and other oddities.
 //!
-//! Whoever deletes a node or property in place overwrites it with NOP tokens, which may then stand anywhere. The `fdt` crate
-//! takes them between some tokens, panics on them between others, and between the properties of a node takes them for the
-//! end of its children. So it gets to see none. Nor does it get to see names that are not ASCII, or numbers of cells that
-//! are cut short: those become 0, which nothing can be read by.
+//! Tools that delete a node or property in place overwrite it with NOP tokens, which may then stand anywhere. The `fdt`
+//! crate accepts them between some tokens, panics on them between others, and between the properties of a node takes
+//! them for the end of its children. The copy therefore has none. It also has no names that are not ASCII, and no
+//! truncated `#address-cells` or `#size-cells`: those become 0, with which nothing can be read.
 
 use super::error::{BlobError, HEADER_SIZE, RESERVATION_SIZE};
 use super::tokens::{BEGIN_NODE, PROPERTY, Token, Tokens, WORD};

@@ -1,7 +1,7 @@
 //! The CPUs, and the firmware that starts them.
 //!
 //! CPUs are children of `/cpus` (Devicetree Specification v0.4, 3.7 and 3.8), beside caches, idle states and a map of
-//! clusters. Linux, Documentation/devicetree/bindings/arm/cpus.yaml, says what `reg` and `enable-method` mean for Arm.
+//! clusters. Linux, Documentation/devicetree/bindings/arm/cpus.yaml, defines `reg` and `enable-method` for Arm.
 
 use super::facts::Facts;
 use super::node::{self, is_okay, number, text, value};

@@ -75,7 +75,7 @@ pub enum BlobError {
     OutOfMemory { bytes: usize },
 }
 
-/// What is odd in a blob that can be read all the same. Of each kind the first is told.
+/// An oddity of a readable blob. The first of each kind is reported.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message names its numbers")]

@@ -1,4 +1,4 @@
-//! What a device tree says that the boot needs, as typed facts.
+//! The facts of a device tree that the boot needs, as types.
 
 use super::owned::{Owned, Owner};
 use super::parts::{Bank, Console, CpuFacts, GicFacts, Guest, PsciFacts};

@@ -1,7 +1,7 @@
-//! The interrupt controller, and the timer that guests are interrupted by.
+//! The interrupt controller, and the timer that interrupts guests.
 //!
-//! Both are looked for by what they are compatible with, wherever they are: some trees have the GIC on a bus of its
-//! own. A machine without them boots all the same, so what is wrong with them is a warning; only guests need them.
+//! Both are found by `compatible`, anywhere in the tree: some trees have the GIC on a bus of its own. A machine without
+//! them boots all the same, since only guests need them, so a defect in their nodes is a warning.
 
 use super::bus;
 use super::facts::Facts;

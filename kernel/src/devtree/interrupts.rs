@@ -1,8 +1,9 @@
 //! Interrupts of devices, as numbers of the GIC.
 //!
-//! A device says in cells of its interrupt controller what it is wired to; which controller that is, it or a node above
-//! it says (Devicetree Specification v0.4, section 2.4). Here it is the GIC or nobody: an interrupt that takes another
-//! way, be it a bus with an `interrupt-map`, is left out with a warning, as nothing here depends on one.
+//! A device describes its interrupts in the cells of its interrupt controller; the device or a node above it names that
+//! controller (Devicetree Specification v0.4, section 2.4). Only interrupts of the GIC are read here: an interrupt that
+//! takes another way, such as a bus with an `interrupt-map`, is left out with a warning, as nothing here depends on
+//! one.
 //!
 //! Cells of the GIC: Linux, Documentation/devicetree/bindings/interrupt-controller/arm,gic-v3.yaml.
 

@@ -1,7 +1,7 @@
-//! RAM, and what of it the tree reserves.
+//! RAM, and the parts of it that the tree reserves.
 //!
-//! Boards and boot loaders write much here that no specification has, and Linux boots with it; so it is taken as Linux takes
-//! it (drivers/of/fdt.c and of_reserved_mem.c), and told.
+//! Boards and boot loaders write many things here that no specification has, and Linux boots with them. They are read
+//! as Linux reads them (drivers/of/fdt.c and of_reserved_mem.c), with a warning.
 
 use super::facts::Facts;
 use super::node::{entries, is_okay, number, ranges, text, value};

@@ -1,13 +1,13 @@
-//! What the device tree says about this machine, as typed facts.
+//! The device tree's description of this machine, as typed facts.
 //!
 //! A device tree is input from outside: firmware, a script or a person wrote it. [`Blob::check`] accepts a blob only if
 //! every later read of it must succeed, or refuses it with one sentence; [`Blob::facts`] then turns it into the banks,
 //! reservations, devices and guests that the boot needs. Nothing after that looks at the bytes again.
 //!
-//! The reader is the `fdt` crate. It panics on malformed blobs, so the checker is written against its source: each of its
-//! `expect`s, slice indexings and recursions has a check here. Not called are its `memory()`, which sees one node only,
-//! `chosen()`, which panics if there is none, path lookup, which follows aliases in circles, and `raw_reg()`, which never
-//! ends where both cell counts are zero.
+//! The reader is the `fdt` crate. It panics on malformed blobs, so the checker is written against its source: each of
+//! its `expect`s, slice indexings and recursions has a check here. Not called are its `memory()`, which sees one node
+//! only, `chosen()`, which panics if there is none, path lookup, which follows aliases in circles, and `raw_reg()`,
+//! which never ends where both cell counts are zero.
 
 mod bus;
 mod check;

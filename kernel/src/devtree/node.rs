@@ -1,4 +1,4 @@
-//! What one node says, beyond what the reader offers.
+//! Readings of one node that the reader does not offer.
 
 use super::refusal::FactsError;
 use fdt::node::{CellSizes, FdtNode};

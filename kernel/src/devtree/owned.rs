@@ -1,4 +1,4 @@
-//! Memory that belongs to somebody, and to whom.
+//! Memory that has an owner, and the owner.
 
 use crate::base::addr::Span;
 use alloc::string::String;

@@ -96,7 +96,7 @@ pub struct GicFacts {
     pub redistributors: Vec<Span>,
     /// Bytes from one redistributor to the next, if they are not packed: a multiple of 64 KiB, at least 128 KiB.
     pub stride: Option<u64>,
-    /// Interrupt by which the virtual interface asks for the hypervisor. Private to each CPU.
+    /// Maintenance interrupt of the virtual interface. Private to each CPU.
     pub maintenance: Option<Interrupt>,
 }
 
@@ -113,7 +113,7 @@ pub struct Guest {
     pub memory: u64,
     /// The UART that is emulated for it.
     pub uart: GuestUart,
-    /// How many shared interrupts it asks for, at most 988.
+    /// Number of shared interrupts that it requests, at most 988.
     pub spis: Option<u32>,
     /// Where its RAM comes from.
     pub backing: Backing,
@@ -131,7 +131,7 @@ pub struct Guest {
     pub device_tree: Option<Module>,
 }
 
-/// `lacuna,restart`: after which ends a guest starts again by itself. A reset, which it asks for, is none of them.
+/// `lacuna,restart`: after which ends a guest starts again by itself. A guest's own reset is none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RestartPolicy {
     /// `never`.

@@ -1,4 +1,4 @@
-//! What is left out of a device tree, and what that costs.
+//! Things that are left out of a device tree, and the cost of that.
 
 use super::error::Oddity;
 use super::owned::{Owned, Owner};

@@ -1,7 +1,7 @@
 //! Frames before there is a frametable.
 //!
-//! The memory pool and the frametable itself need frames before anything can say who owns one. They are taken here, from
-//! the top of memory down, and never given back; what is left then goes to the page allocator.
+//! The memory pool and the frametable itself need frames before any table records an owner. This allocator takes such
+//! frames from the top of memory down and never frees them; the remaining frames then go to the page allocator.
 //!
 //! Relies on: free ranges that are sorted and disjoint ([`crate::memory_map::MemoryMap::free`] guarantees it).
 

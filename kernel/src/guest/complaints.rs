@@ -1,8 +1,8 @@
-//! How much a guest may make the hypervisor say.
+//! A limit on the reports that a guest can cause.
 //!
-//! What a guest does wrong is reported, and a guest can do wrong as fast as it runs, and reset itself as fast. So reports
-//! are paid for over all of its lives: there is room for a burst, which fills up again with time, and what is left out is
-//! counted.
+//! Each error of a guest is reported, and a guest can cause errors as fast as it runs, and reset itself as fast. So
+//! reports are limited over all of its lives: there is room for a burst, which fills up again with time, and reports
+//! left out are counted.
 
 /// Reports that may follow each other at once.
 const BURST: u64 = 256;

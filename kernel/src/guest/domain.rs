@@ -1,7 +1,8 @@
-//! A guest with all that it has: memory, translation, devices, and what was loaded into it.
+//! A guest with all its resources: memory, translation, devices, and the files loaded into it.
 //!
-//! A domain is built from its configuration and its boot modules, run until it ends, and taken apart: every frame comes
-//! back. A guest that resets itself is taken apart and built again, from the same modules, which stay reserved for that.
+//! A domain is built from its configuration and its boot modules, run until it ends, and taken apart: every frame is
+//! freed. A guest that resets itself is taken apart and built again, from the same modules, which stay reserved for
+//! that.
 
 use crate::arch;
 use crate::arch::lock::SpinLock;

@@ -28,7 +28,7 @@ pub use crate::base::id::MAX_VCPUS;
 const _: () = assert!(MAX_CPUS as u64 * REDISTRIBUTOR_BYTES <= size(&REDISTRIBUTORS), "each has a redistributor");
 const _: () = assert!(DISTRIBUTOR_BYTES == size(&DISTRIBUTOR));
 
-/// Registers of the UART, a PL011 of which a guest should use what SBSA asks for only.
+/// Registers of the UART, a PL011; a guest should use only the registers that SBSA requires.
 pub const UART: Range<GuestAddr> = window(0x2200_0000, 4 * KIB);
 
 /// Room for RAM bank 0, where RAM starts.

@@ -1,9 +1,10 @@
-//! One life of a domain, as its vCPUs and everybody else share it: which vCPUs are on, what is posted to each, and the end.
+//! One life of a domain, shared by its vCPUs and all other CPUs: the power state of each vCPU, the work posted to it,
+//! and the domain's end.
 //!
-//! Only the CPU of a vCPU touches the vCPU's registers and its list registers. Everybody else changes the state of devices
-//! under their lock, posts what the vCPU has to look at, and interrupts its CPU. What is posted is a set of bits, which is
-//! taken as a whole: it cannot overflow, and to look once too often does no harm. An interrupt is sent by the one who posts
-//! into an empty set; who finds it filled knows that the interrupt of another is on its way.
+//! Only the CPU of a vCPU touches the vCPU's registers and its list registers. Every other CPU changes the state of
+//! devices under their lock, posts work to the vCPU, and interrupts its CPU. Posted work is a set of bits, taken as a
+//! whole: it cannot overflow, and an unnecessary look does no harm. The CPU that posts into an empty set sends the
+//! interrupt; a CPU that finds the set filled knows that another's interrupt is on its way.
 
 use crate::arch::lock::SpinLock;
 use crate::base::addr::GuestAddr;
@@ -51,9 +52,9 @@ impl Posted {
     pub const KEYS: Self = Self(1 << 1);
     /// Its power state: it is to start, or the domain has ended.
     pub const POWER: Self = Self(1 << 2);
-    /// Somebody asks for its registers.
+    /// The monitor requests its registers.
     pub const SHOW_STATE: Self = Self(1 << 3);
-    /// Somebody asks for its interrupts.
+    /// The monitor requests its interrupts.
     pub const SHOW_INTERRUPTS: Self = Self(1 << 4);
 
     /// Whether any of `wanted` is posted.
@@ -99,7 +100,7 @@ impl Inbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Power {
     Off,
-    /// It was told to start there, and has not yet.
+    /// CPU_ON named this entry, and the vCPU has not started yet.
     Pending(EntryState),
     On,
 }
@@ -111,7 +112,7 @@ pub enum Refused {
     Absent,
     /// It is on.
     On,
-    /// It was told to start, and has not yet.
+    /// CPU_ON was called, and the vCPU has not started yet.
     Pending,
 }
 

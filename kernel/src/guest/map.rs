@@ -1,7 +1,8 @@
-//! What is where for one guest, to check its memory and to put names into messages.
+//! The address map of one guest, for checks of its memory and for names in messages.
 //!
-//! A guest whose addresses are the host's (`direct-map`) brings banks that nobody laid out with the devices in mind, so the
-//! map refuses a bank that covers a device. And whoever reports an access that found nothing wants to say what it missed.
+//! A guest whose addresses are the host's (`direct-map`) brings banks that were not laid out with the devices in mind,
+//! so the map refuses a bank that covers a device. A report of an access to an unmapped address names the nearest
+//! device or bank.
 
 use super::layout::{self, DISTRIBUTOR, HalfOpen, MAX_VCPUS, UART};
 use crate::base::addr::GuestAddr;

@@ -1,12 +1,12 @@
 //! Guests: virtual machines described by the device tree, as Xen's dom0less guests are.
 //!
-//! What the device tree says of a guest ([`crate::devtree::Guest`]) becomes a [`domain`]: addresses ([`layout`], [`map`]),
-//! RAM ([`memory`]) and its translation ([`isolation`]), with kernel, ramdisk and a device tree put into it ([`load`]), and
-//! devices that are emulated ([`device`]). Then it runs, and comes back to EL2 for what it cannot do itself ([`exit`]).
-//! `run` is the order of all that.
+//! The device tree's description of a guest ([`crate::devtree::Guest`]) becomes a [`domain`]: addresses ([`layout`],
+//! [`map`]), RAM ([`memory`]) and its translation ([`isolation`]), with kernel, ramdisk and a device tree put into it
+//! ([`load`]), and emulated devices ([`device`]). Then it runs, and exits to EL2 for operations that it cannot do
+//! itself ([`exit`]). `run` is the order of all that.
 //!
-//! Whatever can be decided without the processor is decided in plain functions and tested on the host. Only what runs a
-//! guest is left out there, and in images for an MPU, which has no stage 2 of this kind.
+//! Every decision that does not need the processor is a plain function, tested on the host. Host builds leave out only
+//! the code that runs a guest, and so do images for an MPU, which has no stage 2 of this kind.
 
 pub mod complaints;
 pub mod device;

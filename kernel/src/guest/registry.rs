@@ -1,4 +1,4 @@
-//! All guests of the machine, and what is kept of each over its lives.
+//! All guests of the machine, and the state of each that outlasts its lives.
 
 use crate::arch::lock::SpinLock;
 use crate::arch::sgi::kick;
@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// All guests that were started, by [`DomainId`].
 pub struct Registry<'g> {
     slots: Vec<GuestSlot<'g>>,
-    /// How many of them have not come to their last end.
+    /// Number of guests that have not ended for good.
     alive: AtomicUsize,
     /// Whether all are to end.
     is_quitting: AtomicBool,
@@ -73,7 +73,7 @@ impl<'g> Registry<'g> {
         self.slots.iter().find(|slot| slot.name() == name)
     }
 
-    /// Whether a guest has not come to its last end.
+    /// Whether a guest has not ended for good.
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire) > 0
     }

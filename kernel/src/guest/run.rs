@@ -1,8 +1,8 @@
 //! Guests from the device tree to their end.
 //!
-//! The CPU that boots builds them all, in the order of the tree. Then every CPU serves the vCPUs that are its own: it runs them
-//! when they are on, and waits otherwise. A domain whose life has ended is taken apart by the CPU that leaves it last, which
-//! builds it again if it was reset.
+//! The boot CPU builds them all, in the order of the tree. Then every CPU serves its own vCPUs: it runs them when they
+//! are on, and waits otherwise. The CPU that leaves an ended domain last takes it apart, and builds it again if it was
+//! reset.
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::arch::aarch64::{cpu, gic, semihosting, virtualization};
@@ -152,7 +152,7 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options)
 #[derive(Default)]
 struct Refusals {
     count: usize,
-    /// The last, which has not been told.
+    /// The last refusal, which has not been reported.
     last: Option<GuestError>,
 }
 

@@ -1,7 +1,7 @@
-//! What a machine has: from its device tree to the memory map and the renumbering of its frames.
+//! The machine's inventory: from its device tree to the memory map and the renumbering of its frames.
 //!
-//! The image and `lacuna-plan` run this same code, with the same warnings in the same order. What no device tree says comes
-//! from a [`Machine`]: the image's own, or [`Paper`].
+//! The image and `lacuna-plan` run this same code, with the same warnings in the same order. Facts that no device tree
+//! contains come from a [`Machine`]: the image's own, or [`Paper`].
 
 use crate::base::addr::Mfn;
 use crate::devtree::{Blob, Facts, FactsError, Owned};

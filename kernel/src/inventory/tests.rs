@@ -1,4 +1,4 @@
-//! The order in which a machine is asked, and what is taken over from it.
+//! The order of queries to a machine, and the answers that the inventory uses.
 
 use super::{Inventory, InventoryError, Machine, Paper, Stage};
 use crate::base::addr::{Mfn, PhysAddr, Span};

@@ -1,9 +1,9 @@
-//! The machine's RAM and who owns which part of it, without contradictions.
+//! The machine's RAM and the owner of each part of it, without contradictions.
 //!
-//! Everything behind this page may rely on it: banks are whole pages, in ascending order, disjoint and not adjacent to each
-//! other; everything that must be RAM is; and what a guest is given, or given to read, belongs to nobody else. Between those
-//! who only keep memory away from everybody, trees of real boards contradict themselves in many ways: all of it is kept
-//! away, with a warning.
+//! All later code may rely on these properties: banks are whole pages, in ascending order, disjoint and not adjacent to
+//! each other; everything that must be RAM is RAM; and memory given to a guest, for use or for reading, has no other
+//! owner. Reservations that only keep memory out of use contradict each other in trees of real boards in many ways: all
+//! of their memory is kept out of use, with a warning.
 
 use crate::base::addr::{Frames, Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};
 use crate::base::sort;

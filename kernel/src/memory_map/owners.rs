@@ -1,9 +1,9 @@
-//! Who may own memory beside whom.
+//! Which owners of memory may overlap.
 //!
-//! What a guest is given, and what it is given to read, must be nobody else's: there a tree that contradicts itself is refused,
-//! for any guess could give a guest what is somebody else's. All others only keep memory away from everybody, and trees of
-//! real boards name the same range twice, reserve what firmware has loaded, or have an initrd in a reservation. There the
-//! union is kept away, with a warning.
+//! Memory given to a guest, for use or for reading, must have no other owner: a tree that contradicts itself there is
+//! refused, for any guess could give a guest another owner's memory. All other owners only keep memory out of use, and
+//! trees of real boards name the same range twice, reserve the firmware's modules, or have an initrd in a reservation.
+//! There the union is kept out of use, with a warning.
 
 use super::{MemoryMapError, MemoryWarning, holds};
 use crate::base::addr::{Mfn, PAGE_SIZE};

@@ -1,9 +1,9 @@
-//! A model of table walks and TLBs that trusts nobody: whatever hardware is allowed to remember, it remembers.
+//! A model of table walks and TLBs that assumes the worst: it remembers everything that hardware may remember.
 //!
 //! It sees every descriptor store, barrier and invalidation through [`TlbOps`], and every table through
-//! [`TableSource`], and panics at the first that breaks a rule of DDI 0487, D8: a valid entry replaced by another
-//! without a break, a break not followed by a barrier and an invalidation, a table linked before its contents are
-//! visible, or given back while a walk may still enter it.
+//! [`TableSource`], and panics at the first operation that breaks a rule of DDI 0487, D8: a valid entry replaced by
+//! another without a break, a break not followed by a barrier and an invalidation, a table linked before its contents
+//! are visible, or given back while a walk may still enter it.
 
 use super::TableSource;
 use super::descriptor::{Descriptor, ENTRIES, Level, RUN};

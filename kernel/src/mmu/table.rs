@@ -114,7 +114,7 @@ impl<S: TableSource, T: TlbOps> PageTable<S, T> {
     /// # Errors
     ///
     /// As for [`unmap`](Self::unmap), and [`PageTableError::MemoryType`] if a page of the range is mapped as another type of
-    /// memory than `attributes` asks for. Nothing has changed then.
+    /// memory than `attributes` requests. Nothing has changed then.
     pub fn protect(&mut self, va: VirtAddr, bytes: u64, attributes: Attributes) -> Result<(), PageTableError> {
         let range = whole_pages(va, bytes)?;
         let cut = self.check_mapped(range.clone(), Some(attributes.memory()))?;

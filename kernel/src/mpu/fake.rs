@@ -1,9 +1,9 @@
-//! An MPU that trusts nobody: whatever hardware is allowed to do with a write, it does.
+//! An MPU model that assumes the worst: it does everything that hardware may do with a write.
 //!
-//! Until a synchronisation, each register may have any value written since the last one, or the value from before, in any
-//! combination with the others. It panics at the first write after which one of these combinations would be wrong: two
-//! enabled slots over one address, or code and stack not covered. It keeps what was in the registers at reset, which is
-//! garbage.
+//! Until a synchronisation, each register may have any value written since the last one, or the value from before, in
+//! any combination with the others. The model panics at the first write after which one of these combinations would be
+//! wrong: two enabled slots over one address, or code and stack not covered. Registers start with arbitrary values, as
+//! after reset.
 
 use crate::arch::pmsa::{GRANULE, Prbar, Prlar, RegionIdx, RegionRegisters};
 use crate::arch::region_trace::Cost;

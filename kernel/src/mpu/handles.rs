@@ -1,6 +1,6 @@
-//! Which ranges somebody has mapped.
+//! The ranges that are mapped.
 //!
-//! What was not mapped cannot be unmapped, so every mapping is remembered by its range: in a list for each region, the
+//! Only a mapped range can be unmapped, so every mapping is recorded by its range: in a list for each region, the
 //! newest first. Mappings mostly end in the reverse of the order in which they began, and then this takes no search. A
 //! region is held as long as its list is not empty: there is no counter that could overflow, or be off by one.
 

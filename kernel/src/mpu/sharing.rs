@@ -1,12 +1,12 @@
-//! Which regions share a slot: every change of what the MPU holds.
+//! Which regions share a slot: every change of the MPU's contents.
 //!
-//! A region has a slot of its own as long as there are enough. When there are not, regions that touch and agree in
-//! everything are put into one slot. To take one out of the middle again needs a slot more than before, and a release must
-//! not fail, nor leave memory accessible that nobody holds. So regions are admitted only as long as *every* order of
-//! releases can be served: of `k` regions in a row, releasing every other one leaves `k / 2` rounded up that touch nothing,
-//! and no release leaves more. That sum over all rows, and one for each locked region, is what [`RegionTable::reserved`]
-//! counts and what may not exceed the slots. A row of single pages thus takes half the slots that it has pages; whoever
-//! wants more maps them at once.
+//! A region has a slot of its own as long as there are enough. When there are not, touching regions with equal
+//! attributes share one slot. To take a region out of the middle again needs one slot more than before, and a release
+//! must neither fail nor leave unmapped memory accessible. So a region is admitted only as long as *every* order of
+//! releases can be served: of `k` regions in a row, releasing every other one leaves `k / 2` rounded up that touch
+//! nothing, and no release leaves more. [`RegionTable::reserved`] is that sum over all rows, plus one for each locked
+//! region, and must not exceed the slots. A row of single pages thus takes half as many slots as pages; a caller that
+//! needs more maps them at once.
 
 use super::RegionError;
 use super::handles::List;

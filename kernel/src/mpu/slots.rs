@@ -1,10 +1,10 @@
 //! The slots of the MPU: which are free, and the few ways in which one may change while the MPU is on.
 //!
-//! Each way ends with a synchronisation, because what comes next may rely on it: an address must have left one slot for
-//! certain before another may take it.
+//! Each way ends with a synchronisation, because the next step may rely on it: an address must have left one slot for
+//! certain before another slot may cover it.
 //!
-//! Within one, the two registers of a slot may change in either order. When a slot opens, its new limit could meet the base
-//! it had before, and cover whatever lies between, running code for example. So a slot that closes is left with the highest
+//! Within one way, the two registers of a slot may change in either order. When a slot opens, its new limit could meet
+//! its previous base, and cover everything between, running code for example. So a closed slot is left with the highest
 //! base there is ([`Prbar::PARKED`]), which makes it empty with any limit.
 
 use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};

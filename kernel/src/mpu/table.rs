@@ -1,4 +1,4 @@
-//! The table of regions, and what can be asked of it.
+//! The table of regions, and its queries.
 
 use super::RegionError;
 use super::handles::{HandleRecords, Handles};

@@ -151,9 +151,9 @@ impl PdxMap {
         Self { mask: Mask::NONE, offset: Some(Box::new(Offset::new(banks)?)) }.covering(banks)
     }
 
-    /// The map that `policy` asks for, or the uncompressed one and the reason why it has to be that.
+    /// The map that `policy` requests, or the uncompressed one and the reason for it.
     ///
-    /// [`Policy::Auto`] always gets what it asks for and never gives a reason.
+    /// [`Policy::Auto`] always succeeds, and never gives a reason.
     pub fn choose(policy: Policy, banks: &[Range<Mfn>]) -> (Self, Option<PdxRefusal>) {
         let wanted = match policy {
             Policy::Auto => return (Self::narrowest(banks), None),

@@ -1,4 +1,4 @@
-//! What holds on every CPU, and what several CPUs do at the same time.
+//! Properties of every CPU, and operations of several CPUs at the same time.
 
 use super::memory::{READ_NOT_MAPPED, text, with_frames};
 use super::{Subject, Verdict, execution_is_forbidden, faults, read_faults};

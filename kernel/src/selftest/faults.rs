@@ -1,4 +1,4 @@
-//! What EL2 must not be able to do to itself.
+//! Accesses that EL2 must not be able to make to its own memory.
 
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};
 use crate::arch::syndrome::{Class, Direction, FaultKind};

@@ -1,4 +1,4 @@
-//! The frametable: what is mapped, what is not, and what is in it.
+//! The frametable: which parts are mapped, and the contents of its entries.
 
 use super::{Subject, Verdict};
 use crate::arch;

@@ -1,4 +1,4 @@
-//! What guests are made of, tried on this CPU without a guest.
+//! The parts of a guest, tested on this CPU without a guest.
 
 use super::{Subject, Verdict};
 use crate::arch::aarch64::cpu;

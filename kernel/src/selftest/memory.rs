@@ -1,4 +1,4 @@
-//! Memory for tests, and what they read and write of it.
+//! Memory for tests, and the tests' reads and writes of it.
 
 use super::Verdict;
 use crate::arch::syndrome::{Class, Direction, FaultKind};

@@ -1,4 +1,4 @@
-//! What only an MMU can do: addresses that are not those of the memory behind them.
+//! Tests that only an MMU passes: virtual addresses that differ from physical ones.
 
 use super::memory::{ME, READ_NOT_MAPPED, read, text, with_frames, word, write};
 use super::{Subject, Verdict, read_faults, write_is_forbidden};

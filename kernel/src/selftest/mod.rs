@@ -1,7 +1,7 @@
 //! Tests that the image runs on itself, on the machine as it is.
 //!
-//! Results are printed in KTAP, the test format of the Linux kernel. What must fault does so in earnest: the exception is
-//! taken, compared with what was expected and survived.
+//! Results are printed in KTAP, the test format of the Linux kernel. Expected faults are real: the exception is taken,
+//! compared with the expected one and survived.
 
 use crate::arch::syndrome::{Class, Direction, FaultKind};
 use crate::base::outcome::Outcome;

@@ -1,4 +1,4 @@
-//! What an MPU has instead of addresses of its own: few regions, and references to them.
+//! Tests of the MPU: few regions, and references to them.
 
 use super::memory::{ME, READ_NOT_MAPPED, read, text, with_frames, write};
 use super::{Subject, Verdict, execution_is_forbidden, expect_fault, read_faults, write_is_forbidden};

@@ -243,7 +243,7 @@ fn an_allocation_that_does_not_fit_is_refused(subject: &Subject<'_>) -> Verdict 
     let room = |bytes| Vec::<u8>::new().try_reserve_exact(bytes);
     ensure!(room(isize::MAX as usize).is_err(), "the heap gives what no machine has");
     let used = subject.host.heap_bytes();
-    // More than the heap has in one piece, whatever it has grown to: the first power of two that it has not.
+    // More than the largest contiguous block of the heap, whatever its size: the first power of two that fails.
     let sizes = core::iter::successors(Some(1_usize << 20), |bytes| bytes.checked_mul(2));
     ensure!(sizes.map(room).any(|room| room.is_err()), "the heap has no end");
     ensure!(subject.host.heap_bytes() == used, "what was refused is in use");

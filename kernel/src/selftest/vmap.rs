@@ -1,4 +1,4 @@
-//! Mappings: what they show, where they end, and when.
+//! Mappings: their contents, their limits, and their end.
 
 use super::memory::{READ_NOT_MAPPED, read, text, with_frames, word, write};
 use super::{Subject, Verdict, execution_is_forbidden, read_faults, write_is_forbidden};

@@ -79,7 +79,7 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, MmuStartError
     // SAFETY: the data cache is off, as the caller promises.
     unsafe { lacuna_boot::invalidate_image() };
     // SAFETY: the tables map all of the image at its physical address, code executable and the rest as its use demands, and
-    // the MMU is off. Nothing is in the data cache that memory has not, after the line above.
+    // the MMU is off. The line above cleaned the data cache to memory.
     unsafe { mmu::enable(root) };
     // SAFETY: the rest of the pool, mapped read-write by now.
     unsafe { heap.add(heap_start as usize, (layout.pool.end - heap_start) as usize) };

@@ -74,7 +74,7 @@ pub unsafe fn enable(layout: &Layout, heap: &Heap) -> Result<Vmap, MpuStartError
     // SAFETY: the data cache is off, as the caller promises.
     unsafe { lacuna_boot::invalidate_image() };
     // SAFETY: the regions cover all of the image, code executable and the rest as its use demands, all others are disabled,
-    // and the MPU is off. Nothing is in the data cache that memory has not, after the line above.
+    // and the MPU is off. The line above cleaned the data cache to memory.
     unsafe { mpu::enable() };
     // SAFETY: the pool, which may be read and written by now.
     unsafe { heap.add(layout.pool.start as usize, (layout.pool.end - layout.pool.start) as usize) };

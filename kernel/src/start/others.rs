@@ -1,7 +1,8 @@
-//! The CPUs beside the one that boots: each gets a block and stacks, is called, and joins the crew.
+//! The secondary CPUs: each gets a block and stacks, is started, and joins the crew.
 //!
-//! One that cannot be called, does not come within a second, or lacks what the decisions of the CPU that boots rest on, is
-//! told by its node and left out: the machine goes on with the others. Its memory is not given back, since it may still come.
+//! A CPU that cannot be started, does not arrive within a second, or lacks a feature that the boot CPU's decisions rest
+//! on, is reported by its node and left out: the machine continues with the others. Its memory is not freed, since it
+//! may still arrive.
 
 use crate::arch;
 use crate::arch::aarch64::{controls, cpu, mmu, virtualization};
@@ -93,7 +94,7 @@ impl fmt::Display for PsciError {
     }
 }
 
-/// What a CPU is told when it arrives, beside what the assembly needs.
+/// The arguments of an arriving CPU, beside those of the assembly.
 #[repr(C)]
 struct Recruit {
     start: CpuStart,

@@ -1,7 +1,7 @@
 //! EL2's first memory beside the image: heap, and page tables where there are any.
 //!
-//! It is found before the device tree is read, because what is read goes there. Where it cannot be found so early, the image's
-//! own heap has to do until there is a memory map.
+//! It is found before the device tree is read, because the facts of the tree are stored there. Where it cannot be found
+//! so early, the image's own heap must suffice until there is a memory map.
 
 use super::backend::{POOL_BYTES, POOL_PLACEMENT, give_pool};
 use super::probe;

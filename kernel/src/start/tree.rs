@@ -88,7 +88,7 @@ impl<'v> DeviceTree<'v> {
         found.ok_or(TreeError::Missing(candidates))
     }
 
-    /// Maps the header first, and as much as it asks for then.
+    /// Maps the header first, and then the size in the header.
     fn map(vmap: &'v Vmap, at: PhysAddr) -> Result<Self, TreeError> {
         if !at.is_aligned(DEVICE_TREE_ALIGN) {
             return Err(TreeError::Misaligned { at });

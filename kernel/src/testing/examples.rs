@@ -1,8 +1,8 @@
-//! Worked examples: what mapping and unmapping over an MPU gives, call by call.
+//! Worked examples: the results of mapping and unmapping over an MPU, call by call.
 //!
-//! The sixteen steps are those in which Xen's region table was examined (xen/arch/arm/mpu at its commits of 2026); where
-//! ours gives another result, [`Example::differs`] says so. They are data, not tests, so that the host's tests and the
-//! booted image's self-tests judge by the same steps.
+//! The sixteen steps are those in which Xen's region table was examined (xen/arch/arm/mpu at its commits of 2026);
+//! where ours gives another result, [`Example::differs`] says so. They are data, not tests, so that the host's tests
+//! and the booted image's self-tests judge by the same steps.
 
 use crate::arch::pmsa::RegionRegisters;
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr, Span, VirtAddr};

@@ -1,6 +1,6 @@
 //! A machine for host tests: memory of this process, described as if it were RAM.
 //!
-//! Its frames have the numbers that their addresses give, so that what is mapped at its physical address can be used.
+//! Its frames have the numbers of their addresses, so that memory mapped at its physical address can be used.
 
 use crate::arch::Tlb;
 use crate::base::addr::{Mfn, PAGE_SIZE, PhysAddr};

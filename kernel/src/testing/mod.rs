@@ -1,4 +1,4 @@
-//! What tests judge by and run on: no part of what is shipped.
+//! Expected values and stand-ins for tests: no part of the shipped image.
 
 pub mod examples;
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Who called whom, with names.
+//! The chain of callers, with names.
 //!
 //! The image is compiled with frame pointers: x29 points to the pair (caller's x29, return address) of each function
-//! (AAPCS64, 6.4.6). Names come from the symbol table that is put into the image after linking ([`crate::trap::symbols`]).
+//! (AAPCS64, 6.4.6). Names come from the symbol table that is put into the image after linking
+//! ([`crate::trap::symbols`]).
 
 use crate::arch::memory_system::MemorySystem;
 use crate::cpu::block::block;

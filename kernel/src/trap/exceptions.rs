@@ -1,4 +1,4 @@
-//! What happens when something goes wrong at EL2.
+//! Exceptions taken at EL2 from EL2.
 
 use crate::arch::syndrome::Syndrome;
 use crate::base::addr::VirtAddr;

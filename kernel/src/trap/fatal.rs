@@ -1,13 +1,14 @@
-//! The end of a run, and of one that cannot go on: one line that says why, and a failing status.
+//! The end of a run, and of one that cannot continue: one line with the reason, and a failing status.
 //!
-//! PSCI SYSTEM_OFF has no exit status, so [`finish`] says on the console how the run went: on the last line, which no guest
-//! can print, since none runs any more.
+//! PSCI SYSTEM_OFF has no exit status, so [`finish`] prints the outcome on the console: on the last line, which no
+//! guest can print, since none runs any more.
 //!
-//! A fatal error is somebody else's: a device tree that contradicts itself, a machine with too little memory. A panic is a
-//! bug of ours, and prints where. Neither takes a lock or allocates.
+//! A fatal error has its cause outside: a device tree that contradicts itself, a machine with too little memory. A
+//! panic is a bug of ours, and prints where. Neither takes a lock or allocates.
 //!
-//! An allocation that failed, and that its caller cannot do without, is a fatal error. Stable Rust has no handler of its own
-//! for that without `std`: the `alloc` crate's default panics, and the panic handler tells these panics by their place.
+//! A failed allocation that its caller cannot do without is a fatal error. Stable Rust has no handler of its own for
+//! that without `std`: the `alloc` crate's default panics, and the panic handler recognises these panics by their
+//! source location.
 
 use crate::base::outcome::Outcome;
 use crate::console::Emergency;

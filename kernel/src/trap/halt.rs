@@ -1,7 +1,7 @@
-//! Reports of CPUs that fail at the same time, and the end of all CPUs for the fault of one.
+//! Reports of CPUs that fail at the same time, and the stop of all CPUs for the failure of one.
 //!
-//! A CPU that reports something fatal prints alone: another that fails meanwhile waits for its turn. The first to fail then
-//! has the others stop, waits a moment until each has said what it was about, and ends the machine.
+//! A CPU that reports a fatal error prints alone: another CPU that fails meanwhile waits for its turn. The first CPU to
+//! fail then stops the others, waits briefly until each has reported its activity, and ends the machine.
 
 #[cfg(feature = "cpus")]
 use crate::console::Emergency;

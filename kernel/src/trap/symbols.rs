@@ -1,8 +1,8 @@
 //! The function names in the image, for backtraces.
 //!
-//! Whoever reads a backtrace has the image's console and often nothing else, so the image carries its own names. The linker
-//! script reserves room for them between `__symbols_start` and `__symbols_end`, and `tools/image` fills it after linking:
-//! only then are the addresses known.
+//! A backtrace is often read with only the image's console at hand, so the image carries its own names. The linker
+//! script reserves room for them between `__symbols_start` and `__symbols_end`, and `tools/image` fills it after
+//! linking: only then are the addresses known.
 //!
 //! The table, all numbers little-endian `u32`:
 //!

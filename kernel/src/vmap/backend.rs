@@ -1,4 +1,4 @@
-//! What a way to protect memory has to offer, so that frames can be mapped by it.
+//! The interface of a memory protection, so that frames can be mapped by it.
 
 use crate::base::addr::{Mfn, PhysAddr, VirtAddr};
 use crate::base::attributes::Attributes;
@@ -15,7 +15,7 @@ pub enum Shortage {
     Records,
 }
 
-/// An MMU or an MPU, behind a [`Vmap`](super::Vmap), which has the contracts: no call here has arguments that it has not
+/// An MMU or an MPU, behind a [`Vmap`](super::Vmap), which has the contracts: no call here has arguments that it did not
 /// checked for what both have in common.
 pub trait Backend {
     /// What a mapping is known by while it lives.

@@ -1,11 +1,11 @@
 //! The one door to memory that EL2 has not owned from the start.
 //!
-//! EL2 maps its image, its heap and the frametable, and nothing else: there is no direct map of RAM. Whatever else it
-//! looks at, a device tree, a device, a guest's memory, it maps here first, for as long as it looks. A [`Mapping`] ends
-//! when it is dropped.
+//! EL2 maps its image, its heap and the frametable, and nothing else: there is no direct map of RAM. All other memory,
+//! such as a device tree, a device or a guest's RAM, is mapped here first, for as long as it is used. A [`Mapping`]
+//! ends when it is dropped.
 //!
-//! What an MMU and an MPU have in common is here; what each does in its own way is a [`Backend`]: [`over_mmu`] and
-//! [`over_mpu`]. Both are built and tested on the host; the image has one, by Cargo feature.
+//! The common part of MMU and MPU is here; each one's own part is a [`Backend`]: [`over_mmu`] and [`over_mpu`]. Both
+//! are built and tested on the host; the image has one, by Cargo feature.
 
 mod backend;
 mod error;

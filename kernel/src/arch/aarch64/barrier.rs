@@ -1,4 +1,4 @@
-//! Barriers and maintenance of a guest's translations. For host tests, a list of what was done in which order.
+//! Barriers, and maintenance of a guest's translations. In host tests, a list records the order of these operations.
 
 /// Makes a function of instructions.
 macro_rules! instructions {

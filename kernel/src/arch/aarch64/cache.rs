@@ -1,4 +1,5 @@
-//! Caches: clearing memory a block at a time, code that was just written, and memory that is read past the caches.
+//! Caches: clearing memory a block at a time, and maintenance for newly written code and for memory that is read past
+//! the caches.
 
 use crate::arch::aarch64::own;
 use arm_sysregs::el0::accessors::read_ctr_el0;

@@ -1,4 +1,4 @@
-//! What the CPU is, and its counter.
+//! The identity of the CPU, and its counter.
 
 #[cfg(feature = "mmu")]
 use crate::arch::aarch64::own;

@@ -1,7 +1,8 @@
-//! The registers of EL1 and EL0, which are a guest's as long as there is one.
+//! The registers of EL1 and EL0, which belong to the guest that runs on this CPU.
 //!
-//! EL2 uses none of them, so they stay where they are at an exit. What a guest finds in them when it starts is what a CPU
-//! has after reset where the architecture says so, and 0 where it says UNKNOWN: nothing of an earlier guest's.
+//! EL2 uses none of these registers, so an exit leaves them in place. When a guest starts, each register has the value
+//! that the architecture gives after reset, or 0 where the architecture says UNKNOWN. No value of an earlier guest
+//! remains.
 
 use crate::arch::aarch64::{barrier, own};
 use crate::arch::controls::{Feature, IdRegisters};
@@ -154,7 +155,7 @@ pub enum Timer {
     Physical,
 }
 
-/// Whether `timer` asks for its interrupt: ENABLE and ISTATUS set, IMASK clear (DDI 0487, D24.10.32 "CNTV_CTL_EL0").
+/// Whether `timer` asserts its interrupt: ENABLE and ISTATUS set, IMASK clear (DDI 0487, D24.10.32 "CNTV_CTL_EL0").
 #[inline]
 pub fn timer_fires(timer: Timer) -> bool {
     const MASK: u64 = 0b111;

@@ -1,7 +1,7 @@
 //! AArch64 at EL2.
 //!
-//! Registers are accessed by `arm-sysregs`, which has fakes: so what programs EL1 and the traps ([`el1`], [`controls`],
-//! [`virtualization`]) is tested on the host as well. The rest needs the processor.
+//! Registers are accessed by `arm-sysregs`, which has fakes, so host tests cover the code that programs EL1 and the
+//! traps ([`el1`], [`controls`], [`virtualization`]). The rest needs the processor.
 
 pub mod barrier;
 #[cfg(target_os = "none")]

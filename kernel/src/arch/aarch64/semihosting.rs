@@ -1,10 +1,10 @@
-//! Semihosting: whoever runs the machine, be it QEMU, a model or a debugger, answers `HLT #0xF000` (Semihosting for AArch32
-//! and AArch64).
+//! Semihosting: the host of the machine, be it QEMU, a model or a debugger, answers `HLT #0xF000` (Semihosting for
+//! AArch32 and AArch64).
 //!
-//! It answers every exception level alike, and EL2 cannot trap the instruction. So it is for images alone: a guest would
-//! read and write files of the host through it, and run commands there.
+//! The host answers every exception level alike, and EL2 cannot trap the instruction. So semihosting is for images
+//! without guests alone: a guest would read and write files of the host through it, and run commands there.
 //!
-//! Relies on: [`answers`] before each call. Where nobody answers, the instruction is UNDEFINED.
+//! Relies on: [`answers`] before each call. Without a host that answers, the instruction is UNDEFINED.
 
 use crate::base::outcome::Outcome;
 

@@ -1,5 +1,5 @@
-//! What is written to registers, against the fakes of `arm-sysregs`: whole sets of registers are compared, so that a write to
-//! any other is seen.
+//! Register writes against the fakes of `arm-sysregs`. Each test compares whole sets of registers, so that it notices a
+//! write to any other register.
 
 use super::barrier::trace;
 use super::virtualization::GuestRegime;
@@ -231,6 +231,6 @@ fn a_guest_is_entered_and_left_in_the_order_that_tlbs_need() {
     expected.el2.hcr_el2 = of_el2::HcrEl2::from_bits_retain(HOST);
     expected.el2.vttbr_el2 = of_el2::VttbrEl2::default();
     assert_eq!(Registers::found(), expected, "timers are off, the rest of EL1 stays until the next guest");
-    // The TLB is told while VMID and stage 2 are still the guest's.
+    // The TLB is invalidated while VMID and stage 2 are still the guest's.
     assert_eq!(trace::take(), [("isb", hcr), ("drop_guest_translations", hcr), ("isb", HOST)]);
 }

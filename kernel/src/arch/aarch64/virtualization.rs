@@ -1,4 +1,4 @@
-//! What EL2 controls of EL1: stage 2, traps, identity and counters of a guest on this CPU.
+//! EL2's control of EL1 on this CPU: stage 2, traps, and a guest's identity and counters.
 
 use crate::arch::aarch64::{barrier, controls, el1};
 use crate::arch::controls::{Control, hcr};
@@ -61,7 +61,7 @@ pub fn capabilities() -> Capabilities {
     }
 }
 
-/// Makes EL1 of this CPU a guest's: its memory, what it takes itself for, and registers as after reset. What it may
+/// Makes EL1 of this CPU a guest's: its memory, its identity, and registers as after reset. What it may
 /// do is said by HCR_EL2, and by the controls that were set at start.
 ///
 /// # Safety

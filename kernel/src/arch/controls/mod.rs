@@ -1,9 +1,9 @@
-//! What EL2's control registers hold, decided from what the CPU's ID registers say.
+//! The values of EL2's control registers, decided from the CPU's ID registers.
 //!
-//! A register of a feature that guests are not told of is trapped if any control can trap it. The registers of
-//! fine-grained traps are UNKNOWN at reset, and a control register that a CPU lacks is UNDEFINED, so each is written if
-//! its ID field says that it exists, and else left alone. Nothing here depends on a guest: all but HCR_EL2 is written
-//! once, at start, whether EL2 has an MMU or an MPU.
+//! A register of a feature that no guest's ID registers announce is trapped if any control can trap it. The registers
+//! of fine-grained traps are UNKNOWN at reset, and a control register that a CPU lacks is UNDEFINED. EL2 therefore
+//! writes each control register if its ID field announces it, and otherwise leaves it alone. Nothing here depends on a
+//! guest: all registers but HCR_EL2 are written once, at start, whether EL2 has an MMU or an MPU.
 //!
 //! Fields of ID registers are those of DDI 0487, D24.2, by register and lowest bit.
 

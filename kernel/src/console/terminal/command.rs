@@ -1,4 +1,4 @@
-//! What can be said to the hypervisor, in words.
+//! The commands of the hypervisor's prompt.
 
 use thiserror::Error;
 

@@ -1,7 +1,8 @@
-//! Keys on their way to a guest.
+//! Typed characters on their way to a guest.
 //!
-//! What is typed ahead waits here until the guest listens. A guest that takes none must not stop the keyboard, which is how
-//! it is taken away from that guest: what there is no room for is dropped, counted, and said once.
+//! Characters typed ahead wait here until the guest reads them. A guest that never reads must not stop the keyboard,
+//! because the keyboard is the way to leave that guest: characters that do not fit are dropped and counted, and one
+//! message reports them.
 
 use alloc::collections::VecDeque;
 

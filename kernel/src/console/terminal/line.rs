@@ -1,4 +1,4 @@
-//! A line that somebody types: what is in it, and what is to be seen of it.
+//! A line being typed: its contents, and its echo on the terminal.
 
 use arrayvec::ArrayString;
 

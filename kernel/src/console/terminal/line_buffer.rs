@@ -1,4 +1,4 @@
-//! What a guest prints, collected until it is a line: so that lines of several guests do not fall apart into each other.
+//! Output of a guest, collected into whole lines, so that lines of several guests do not interleave.
 
 use arrayvec::ArrayVec;
 

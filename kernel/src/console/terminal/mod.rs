@@ -1,14 +1,15 @@
 //! One serial line for the hypervisor and all of its guests.
 //!
-//! On the way out, each line says which guest it is from, and a line is of one speaker only ([`output`]). On the way in, the
-//! keyboard belongs to one of them at a time, and a key that nobody types three times in a row moves it on ([`input`]). That
-//! is how Xen does both, so fingers need not learn anything.
+//! On output, each line names its guest and has one speaker only ([`output`]). On input, one speaker at a time owns the
+//! keyboard, and a key that nobody types three times in a row switches to the next one ([`input`]). Xen does both the
+//! same way, so its users need not learn new keys.
 //!
-//! The hypervisor's keys make lines ([`mod@line`]), and the lines commands ([`command`]): a terminal answers what a guest asks
-//! of it as if somebody typed, so a key alone does nothing, and what a terminal sends by itself is no text ([`escape`]). A
-//! guest's keys wait for it ([`held`]).
+//! At the hypervisor, keys form lines ([`mod@line`]), and lines are commands ([`command`]). A guest can make a terminal
+//! send answers that look typed, so a single key does nothing, and a terminal's own messages are not text ([`escape`]).
+//! Keys for a guest wait until it reads them ([`held`]).
 //!
-//! What is printed is printed at once, byte by byte: a prompt has no newline at its end and must be seen.
+//! Output of the keyboard's owner appears at once, byte by byte: a prompt has no newline at its end and must be
+//! visible.
 use crate::base::id::DomainId;
 
 pub mod command;

@@ -1,8 +1,8 @@
-//! What is made of the properties and nodes that Xen knows and Lacuna does not read.
+//! The properties and nodes that Xen reads and Lacuna does not.
 //!
-//! A tree that asks for less isolation, other memory or other hardware than its guest would get is refused: it must not
-//! start as if it had what it asks for. What merely tunes Xen, or asks for Xen's own interfaces, is named and left out:
-//! a guest that needs them will miss them, and the warning says why.
+//! A tree that requests less isolation, other memory or other hardware than its guest would get is refused: it must not
+//! start as if the request were met. Properties that only tune Xen, or request Xen's own interfaces, are named and left
+//! out: a guest that needs them will miss them, and the warning says why.
 
 use super::super::node::{is_compatible, text};
 use super::{GUEST, SHARED_MEMORY};
@@ -59,7 +59,7 @@ pub(super) fn of_node(node: FdtNode<'_, '_>) -> Meaning {
     } else if is_compatible(node, &["xen,evtchn", "xen,evtchn-v1"]) {
         Meaning::Ignored("there are no event channels")
     } else if is_compatible(node, &GUEST) {
-        // Misplaced, which is told where all of /chosen is looked at.
+        // Misplaced: reported by the check of all of /chosen.
         Meaning::Known
     } else {
         Meaning::Unknown

@@ -1,9 +1,9 @@
 //! Guests: children of `/chosen` that are compatible with `xen,domain`, as for Xen's dom0less boot.
 //!
-//! A tree made for Xen is to start the same guests here, or to be refused (Xen, docs/misc/arm/device-tree/booting.txt).
-//! What a guest is asked to have and cannot get is an error; what makes no difference to it, and what nobody knows, is
-//! a warning. That memory of guests and of modules is RAM, and nobody else's, is for the memory map to check: it has it
-//! as reservations.
+//! A tree made for Xen starts the same guests here, or is refused (Xen, docs/misc/arm/device-tree/booting.txt). A
+//! required resource that a guest cannot get is an error; a property that makes no difference to it, and an unknown
+//! property, is a warning. The memory map checks that memory of guests and of modules is RAM and has no other owner: it
+//! has this memory as reservations.
 
 mod meaning;
 mod modules;

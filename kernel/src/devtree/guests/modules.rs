@@ -1,4 +1,4 @@
-//! Boot modules: what the boot loader put into memory for somebody, and what each is for.
+//! Boot modules: files that the boot loader put into memory, and the purpose of each.
 //!
 //! Names that start with `xen,` are those of Xen's binding before it was that of multiboot.
 

@@ -1,11 +1,11 @@
-//! What a blob says about memory, before there is a heap to read it with.
+//! A blob's memory, found before there is a heap to read the blob with.
 //!
-//! A tree may be 2 MiB of nothing but reservations, and what becomes of them is more than the image brings along as heap. So
-//! the first memory of EL2's own is found by one walk over the tokens, which allocates nothing, minds no gaps and trusts no
-//! number. It need not be exact, only careful: it takes as occupied what might be, and the memory map, made later of the
-//! same blob, has the last word.
+//! A tree may hold 2 MiB of nothing but reservations, and their list would not fit into the heap that the image brings
+//! along. EL2's first memory is therefore found by one walk over the tokens, which allocates nothing, skips gaps and
+//! trusts no number. The walk need not be exact, only careful: it treats every range that might be occupied as
+//! occupied, and the memory map, built later from the same blob, has the last word.
 //!
-//! That memory is looked for beside the image, in the bank that the image runs in: it is there for certain.
+//! The search covers the bank that the image runs in, beside the image: that bank certainly exists.
 
 use super::check::{BlobHeader, block, reservations};
 use super::error::{BlobBlock, BlobError, HEADER_SIZE, MAX_DEPTH};

@@ -1,4 +1,4 @@
-//! What the checker refuses, cause by cause, and what it must not refuse.
+//! The checker's refusals, cause by cause, and blobs that it must not refuse.
 
 use super::*;
 use crate::base::addr::PhysAddr;

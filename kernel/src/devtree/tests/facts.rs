@@ -62,7 +62,7 @@ fn illegal_cells_are_told_with_the_node() {
     );
 }
 
-/// What is told of a tree that can be used all the same.
+/// Warnings about a usable tree.
 fn told(tree: &Node) -> Vec<String> {
     let blob = tree.blob();
     let facts = Blob::check(&blob).unwrap();

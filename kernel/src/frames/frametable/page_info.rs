@@ -1,4 +1,4 @@
-//! What is known of one frame, in 8 bytes.
+//! The metadata of one frame, in 8 bytes.
 
 use crate::base::id::DomainId;
 use core::fmt;

@@ -1,12 +1,12 @@
 //! Frames with an owner and a reference count.
 //!
-//! All RAM that nobody reserved is handed out here, in blocks of 2^order frames, aligned to their size, up to 1 GiB. The
-//! buddy system of `buddy_system_allocator` knows which are free; who owns one, and how often it is referenced, is in its
-//! page info. Blocks are made of frames that were free when they were joined, so none ever crosses a hole.
+//! All unreserved RAM is allocated here, in blocks of 2^order frames, aligned to their size, up to 1 GiB. The buddy
+//! system of `buddy_system_allocator` records which frames are free; a frame's page info records its owner and its
+//! reference count. Only free frames are joined to a block, so no block ever crosses a hole.
 //!
 //! Single frames come from a small stack in front of the buddy system, which would split and join up to 18 times for
-//! each: on `virt` with 2 GiB a pair of allocation and release takes 1767 instructions without the stack and 286 with it
-//! (docs/decisions.md).
+//! each: on `virt` with 2 GiB a pair of allocation and release takes 1767 instructions without the stack and 286 with
+//! it (docs/decisions.md).
 
 use crate::arch::lock::SpinLock;
 use crate::base::addr::{Bytes, Frames, Mfn, PAGE_SHIFT, PAGE_SIZE};

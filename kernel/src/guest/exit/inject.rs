@@ -1,14 +1,14 @@
-//! Exceptions that a guest takes because its hypervisor says so.
+//! Exceptions that the hypervisor injects into a guest.
 //!
-//! Nobody answers at an address, or an instruction does not exist for the guest: hardware would have raised an
-//! exception at EL1, and so does this, in numbers. It is AArch64.TakeException of DDI 0487, J1.1.2, with EL1 as the
-//! target.
+//! If no device answers at an address, or an instruction does not exist for the guest, hardware would raise an
+//! exception at EL1. This module computes the same exception as numbers: AArch64.TakeException of DDI 0487, J1.1.2,
+//! with EL1 as the target.
 //!
-//! Relies on: the guest's EL1 is AArch64 (HCR_EL2.RW). ID_AA64PFR0_EL1 says the same of its EL0; on hardware that has
-//! AArch32, EL1 may enter it all the same, so an exception from there is taken where the architecture says. PSTATE after
-//! it depends on what the CPU has, whether the guest is told of it or not: an exception without the hypervisor would
-//! do the same. EXLOCK stays 0, as GCSCR_EL1 can enable nothing (HCRX_EL2.GCSEn), and so do PM and PPEND, as the guest has
-//! no performance monitors.
+//! Relies on: the guest's EL1 is AArch64 (HCR_EL2.RW). ID_AA64PFR0_EL1 announces AArch64 only for its EL0 too; on
+//! hardware that has AArch32, EL1 may enter it all the same, so an exception from AArch32 is taken to the vector that
+//! the architecture defines. PSTATE after the exception depends on the CPU's features, whether or not the guest's ID
+//! registers announce them: an exception without the hypervisor would do the same. EXLOCK stays 0, as GCSCR_EL1 can
+//! enable nothing (HCRX_EL2.GCSEn), and so do PM and PPEND, as the guest has no performance monitors.
 
 use crate::arch::syndrome::Direction;
 

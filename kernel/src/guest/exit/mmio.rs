@@ -1,11 +1,11 @@
-//! What a guest wanted of an address that stage 2 does not map: the way from a fault to an access of a device.
+//! From a stage 2 fault to an access of a device.
 //!
-//! Everything is in three registers that the fault left behind. [`Abort::decode`] costs some tens of instructions,
-//! because each access to an emulated device pays for it.
+//! The fault leaves everything in three registers. [`Abort::decode`] costs some tens of instructions, because each
+//! access to an emulated device pays for it.
 //!
 //! Relies on: the fault was a data abort from a lower exception level, ESR_EL2.EC 0x24 (DDI 0487, D24.2.37, "ISS
-//! encoding for an exception from a Data Abort"). Of an instruction abort, EC 0x20, the address is decoded alike, and that
-//! it was a table walk.
+//! encoding for an exception from a Data Abort"). For an instruction abort, EC 0x20, the address and the table-walk bit
+//! are decoded alike.
 
 use crate::arch::syndrome::{Class, Direction, Syndrome};
 use crate::base::addr::GuestAddr;
@@ -152,7 +152,7 @@ pub struct FaultRegisters {
 pub struct Abort {
     /// The guest's physical address.
     pub address: GuestAddr,
-    /// Read or write, as the guest is told if nobody answers.
+    /// Read or write, for the syndrome that is injected if no device answers.
     pub access: Direction,
     /// What was asked.
     pub request: MmioRequest,

@@ -1,4 +1,4 @@
-//! What happens when a guest comes back to EL2: decoding why, and deciding what hardware or firmware would answer.
+//! A guest's exits to EL2: decoding the cause, and deciding how hardware or firmware would answer.
 //!
 //! Nothing here touches the processor: `guest::vcpu` acts, and the host tests this.
 

@@ -1,12 +1,12 @@
-//! What a guest asks of its firmware: PSCI 1.1 and what SMCCC 1.1 demands beside it.
+//! A guest's firmware calls: PSCI 1.1, and the part of SMCCC 1.1 that it requires.
 //!
-//! A guest's HVC or SMC ends here. [`call`] answers what it can and names what only the caller can do; it changes
-//! nothing itself. PSCI_VERSION is answered before anything is decoded, since it is what a round trip to the hypervisor
-//! is measured with.
+//! A guest's HVC or SMC is decoded here. [`call`] answers it, or names the operation that only the caller can perform;
+//! it changes nothing itself. PSCI_VERSION is answered before anything is decoded, since benchmarks measure the round
+//! trip to the hypervisor with it.
 //!
-//! Offered are the functions that PSCI demands of 1.1, and CPU_SUSPEND down to standby: a vCPU that waits needs no
-//! lower state. The workarounds of SMCCC are offered where the machine's firmware has them ([`Speculation`]): a guest
-//! on a CPU that is older than ID_AA64PFR0_EL1.CSV2 cannot know otherwise whether it needs one.
+//! Implemented are the mandatory functions of PSCI 1.1, and CPU_SUSPEND down to standby: a waiting vCPU needs no lower
+//! state. The workarounds of SMCCC are implemented where the machine's firmware has them ([`Speculation`]): a guest on
+//! a CPU that is older than ID_AA64PFR0_EL1.CSV2 cannot find out otherwise whether it needs one.
 //!
 //! Function IDs and arguments are decoded by the crate `arm-psci` (DEN0022, 5.1; SMCCC's own: DEN0028, 7).
 

@@ -1,9 +1,9 @@
-//! What the state that a guest's instruction runs in means for EL2, which carries the instruction out: in which order
-//! the bytes of an access are, whether the instruction is executed at all, and where the guest goes on.
+//! The effects of the guest's execution state on an instruction that EL2 emulates: the byte order of an access, whether
+//! the instruction's condition holds, and the address at which the guest continues.
 //!
-//! A guest's EL1 is AArch64. Its ID registers say the same of EL0; on a CPU that has AArch32 there, EL1 can enter it
-//! all the same, and the exceptions come to the vectors for AArch64, since the level below EL2 uses that (DDI 0487,
-//! D1.3.1.5).
+//! A guest's EL1 is AArch64. Its ID registers announce the same for EL0; on a CPU that has AArch32 there, EL1 can enter
+//! it all the same, and the exceptions are taken to the vectors for AArch64, since the level below EL2 uses AArch64
+//! (DDI 0487, D1.3.1.5).
 
 use crate::guest::device::size::Size;
 

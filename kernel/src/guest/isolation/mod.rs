@@ -1,3 +1,3 @@
-//! What a guest may touch, and how the hardware is told: [`stage2`] on a CPU with an MMU.
+//! The memory that a guest may access, and the hardware that enforces it: [`stage2`] on a CPU with an MMU.
 
 pub mod stage2;

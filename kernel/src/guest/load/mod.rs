@@ -1,4 +1,4 @@
-//! What is put into a guest's memory before it starts, and where.
+//! The files and tables put into a guest's memory before it starts, and their places.
 
 pub mod gzip;
 pub mod kernel_image;

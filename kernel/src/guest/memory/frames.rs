@@ -1,8 +1,8 @@
 //! Ranges of frames as the page allocator knows them: blocks of a power of two, aligned to their size.
 //!
-//! What a guest holds is kept as ranges, joined where they touch, because that is what is mapped and scrubbed. The page
-//! allocator takes back any block of frames, whatever they were allocated as, and the entries of a block are one piece of
-//! the frametable.
+//! A guest's frames are kept as ranges, joined where they touch, because ranges are mapped and scrubbed. The page
+//! allocator takes back any block of frames, whatever size they were allocated in, and the entries of a block are
+//! contiguous in the frametable.
 
 use crate::base::addr::{Frames, Mfn};
 use crate::frames::page_alloc::MAX_ORDER;

@@ -1,31 +1,31 @@
 //! A guest's RAM: frames with the guest as their owner, at the guest's addresses.
 //!
-//! They come from the page allocator, in the largest blocks that fit, or from host memory that the device tree sets aside
-//! for this guest (`xen,static-mem`), which the page allocator never sees. Either way each frame has the guest as owner and
-//! one reference, which is the guest's, and all of it comes back by [`GuestMemory::release`]. A direct map is the second
-//! kind with banks that are the host ranges themselves.
+//! They come from the page allocator, in the largest blocks that fit, or from host memory that the device tree sets
+//! aside for this guest (`xen,static-mem`), which the page allocator never sees. Either way each frame has the guest as
+//! owner and one reference, which is the guest's, and [`GuestMemory::release`] frees them all. A direct map is the
+//! second kind with banks that are the host ranges themselves.
 //!
-//! A block of the page allocator is given to guest addresses that are as aligned as it is. Banks start at a multiple of
-//! 1 GiB, so stage 2 can use leaves as large as the blocks.
+//! A block of the page allocator is mapped at guest addresses of the same alignment. Banks start at a multiple of 1
+//! GiB, so stage 2 can use leaves as large as the blocks.
 //!
 //! # Scrubbing, and guests that start with their caches off
 //!
-//! A guest gets zeroes, and leaves zeroes behind. EL2 writes them through the caches, but a guest starts with its MMU and
-//! caches off (DDI 0487, D24.2 "SCTLR_EL1": M and C reset to 0) and reads past them: as stage 1 is off its accesses are
-//! Device memory, and the write-back of stage 2 cannot make them cacheable again. It would find what the last owner left in
-//! memory, and lines of zeroes that are written back later would land on what it wrote meanwhile. So before a guest gets
-//! memory, each line of it is cleaned and invalidated by address, once, after zeroing. The other ways:
+//! A guest gets zeroes, and leaves zeroes behind. EL2 writes them through the caches, but a guest starts with its MMU
+//! and caches off (DDI 0487, D24.2 "SCTLR_EL1": M and C reset to 0) and reads past them: as stage 1 is off its accesses
+//! are Device memory, and the write-back of stage 2 cannot make them cacheable again. The guest would read the last
+//! owner's data from memory, and lines of zeroes that are written back later would overwrite its stores. So before a
+//! guest gets memory, each line of it is cleaned and invalidated by address, once, after zeroing. The other ways:
 //!
-//! - FEAT_S2FWB lets stage 2 force write-back, and nothing would need to be cleaned; Cortex-A72 and older have no such
-//!   thing, so it could only be a second way.
-//! - HCR_EL2.DC makes a guest without MMU use the caches. But it turns stage 1 off as well, so it has to go when the guest
-//!   turns its MMU on, which takes a trap of each write to SCTLR_EL1, TTBR0_EL1 and their like until then, for each vCPU
-//!   and each restart, and is no memory system that a kernel's boot code has ever seen.
+//! - FEAT_S2FWB lets stage 2 force write-back, and nothing would need to be cleaned; Cortex-A72 and older lack it, so
+//!   it could only be a second way.
+//! - HCR_EL2.DC makes a guest without MMU use the caches. But it turns stage 1 off as well, so it has to go when the
+//!   guest turns its MMU on, which takes a trap of each write to SCTLR_EL1, TTBR0_EL1 and their like until then, for
+//!   each vCPU and each restart, and is a memory system that no kernel's boot code has ever seen.
 //! - Set and way operations see the caches of one CPU, and none beyond.
 //!
-//! When a guest is dead its memory is only zeroed: whoever is next looks through the caches as EL2 does, or is a guest and
-//! has it cleaned again. What a loader writes after [`GuestMemory::new`] it has to clean itself
-//! ([`arch::clean_to_poc`]), and to drop from the instruction cache.
+//! After a guest's end its memory is only zeroed: the next owner is EL2, which reads through the caches, or a guest,
+//! for which the memory is cleaned again. A loader that writes after [`GuestMemory::new`] must itself clean its writes
+//! ([`arch::clean_to_poc`]), and invalidate them in the instruction cache.
 
 mod error;
 pub mod extent;
@@ -259,7 +259,7 @@ impl GuestMemory {
 
     /// The `count` frames from `first`; `None` if there are not so many.
     fn frames(&self, host: &HostMemory, first: GuestAddr, count: u64) -> Option<Result<Vec<Mfn>, MemoryError>> {
-        // A number that is larger than the guest asks for no heap.
+        // A count that is larger than the guest must not reserve heap.
         let in_all = usize::try_from(count.min(self.bytes() >> PAGE_SHIFT)).ok()?;
         if let Err(shortage) = host.reserve_heap((in_all * size_of::<Mfn>()) as u64) {
             return Some(Err(shortage.into()));

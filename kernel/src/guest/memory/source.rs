@@ -1,6 +1,7 @@
-//! Where the frames of a guest come from, and where they go: see [`memory`](super).
+//! The sources of a guest's frames, to which they return: see [`memory`](super).
 //!
-//! Frames are added to a list of extents as they are taken, so that at any moment the list is what has to be given back.
+//! Frames are added to a list of extents as they are allocated, so that at any moment the list holds everything to be
+//! freed.
 
 use super::error::MemoryError;
 use crate::base::addr::{Frames, GuestAddr, Mfn, PAGE_SHIFT};

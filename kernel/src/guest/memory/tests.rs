@@ -265,7 +265,7 @@ fn what_is_written_is_found_behind_the_guests_addresses() {
     assert!(given.iter().all(is_zero));
 }
 
-/// Whatever is free and in whatever pieces, a guest gets what it asks for, zeroed, and all of it comes back, zeroed.
+/// However fragmented free memory is, a guest gets its requested memory zeroed, and all of it is freed zeroed.
 #[test]
 fn all_comes_back_however_memory_is_fragmented() {
     let ram = ram(64 * MIB);

@@ -1,10 +1,10 @@
-//! System registers that a guest may not access by itself.
+//! System registers that a guest may not access directly.
 //!
 //! An MRS or MSR that EL2 traps arrives as exception class 0x18, with the register's encoding in the syndrome. [`Trap`]
-//! takes that apart, [`names`] says it in words, [`handling()`] decides what becomes of it, and [`filtered`] what a
-//! guest gets to see of the machine's ID registers.
+//! decodes it, [`names`] names the register, [`handling()`] decides on the response, and [`filtered`] computes the
+//! guest's view of the machine's ID registers.
 //!
-//! The most frequent of them by far is ICC_SGI1R_EL1: for it, decoding is a mask and two shifts.
+//! The most frequent trapped register by far is ICC_SGI1R_EL1: for it, decoding is a mask and two shifts.
 
 mod id_register;
 pub mod names;

@@ -1,7 +1,7 @@
-//! System registers by name, for messages and for whoever decides about them.
+//! System registers by name, for messages and for decisions.
 //!
-//! Those without a name here are written as an assembler takes them: `S3_0_C12_C11_5`. Encodings are those of DDI 0487,
-//! D24 (AArch64 system register descriptions), and for ICC registers of IHI 0069, 12.2.
+//! A register without a name here is written in the assembler's generic form: `S3_0_C12_C11_5`. Encodings are those of
+//! DDI 0487, D24 (AArch64 system register descriptions), and for ICC registers of IHI 0069, 12.2.
 
 use super::SystemRegister;
 use core::fmt;

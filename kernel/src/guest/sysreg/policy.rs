@@ -1,8 +1,8 @@
-//! What becomes of a trapped access.
+//! The response to a trapped access.
 //!
-//! What a guest's ID registers do not announce is UNDEFINED, as on a machine without it: a guest that asks first never
-//! gets there, and one that does not learns it at the instruction. Registers that cannot be absent, whatever the ID
-//! registers say, are there and do nothing.
+//! A register of a feature that a guest's ID registers do not announce is UNDEFINED, as on a machine without it: a
+//! guest that checks first never gets there, and one that does not gets the exception at the instruction. Registers
+//! that are mandatory whatever the ID registers say exist and have no effect.
 
 use super::{SystemRegister, id_register, names};
 use crate::arch::id_register::IdRegister;

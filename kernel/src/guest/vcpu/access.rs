@@ -1,7 +1,7 @@
 //! Accesses of a guest to its devices.
 //!
-//! Stage 2 maps none of them, so each ends in a data abort, which says what was to be loaded or stored. Those that only ask
-//! what there is are on the shortest way.
+//! Stage 2 maps no device, so each access is a data abort, whose syndrome describes the load or store. Accesses that
+//! only identify a device take the shortest path.
 
 use crate::arch::aarch64::el1::{self, Timer};
 use crate::arch::aarch64::el2_timer;
@@ -54,7 +54,7 @@ fn byte_order() -> ByteOrder {
 }
 
 impl Devices {
-    /// Takes back the interrupts of timers that ask for them no more. A timer's registers are the guest's, so nobody is told
+    /// Withdraws the interrupts of timers that no longer assert them. A timer's registers are the guest's, so nobody is told
     /// when its line falls; but whenever the state of private interrupts matters, it is looked at.
     pub(super) fn resample_timers(&mut self, vcpu: VcpuId, lists: &mut CpuInterface) -> Kick {
         const TIMERS: [(Timer, Intid); 2] =

@@ -1,7 +1,7 @@
-//! What a guest does wrong: said in words, and answered as hardware would have answered.
+//! A guest's errors: reported in words, and answered as hardware would answer.
 //!
-//! The guest takes the exception that the architecture has for it. Where that cannot be, it is stopped. Nothing of what
-//! it does is an error of the hypervisor.
+//! The guest takes the exception that the architecture defines. Where that is impossible, the guest is stopped. No
+//! error here is the hypervisor's.
 
 use crate::arch::aarch64::{cpu, el1};
 use crate::arch::id_register::IdRegister;

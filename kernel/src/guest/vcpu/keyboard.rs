@@ -1,9 +1,9 @@
-//! What is typed, and who gets it.
+//! Typed characters, and their way to a guest.
 //!
-//! Keys come by the console's interrupt, to the CPU that boots, and all that came are taken each time, so that the key which
-//! moves the keyboard on is seen whatever a guest does. Keys are a guest's or the hypervisor's, as
-//! [`crate::console::terminal`] says; the hypervisor's make commands, for [`monitor`]. A guest's wait in its
-//! [`GuestSlot`] until one of its vCPUs hands them over.
+//! The console's interrupt goes to the boot CPU, which reads all characters each time, so that the switch key is seen
+//! whatever a guest does. Characters belong to a guest or to the hypervisor, as [`crate::console::terminal`] decides;
+//! the hypervisor's form commands for [`monitor`]. A guest's wait in its [`GuestSlot`] until one of its vCPUs takes
+//! them.
 
 use crate::arch::aarch64::cpu;
 use crate::arch::lock::SpinLock;
@@ -141,7 +141,7 @@ impl Vcpu<'_> {
         }
     }
 
-    /// Gives the guest the keys that it has not got yet, in order, as far as it takes them.
+    /// Passes the waiting characters to the guest, in order, as many as its receive FIFO has room for.
     #[cold]
     #[inline(never)]
     pub(super) fn hand_over(&mut self) {

@@ -1,8 +1,8 @@
-//! A virtual CPU on the physical one that is its own.
+//! A virtual CPU on its own physical CPU.
 //!
-//! `run` enters the guest, and is where its exits arrive; `access` is loads and stores of devices, `faults` what the guest
-//! does wrong, `keyboard` what is typed, and `monitor` the commands of the hypervisor's prompt. What can be decided without
-//! the processor is in [`crate::guest::exit`] and [`crate::guest::sysreg`].
+//! `run` enters the guest and handles its exits; `access` emulates loads and stores of devices, `faults` answers the
+//! guest's errors, `keyboard` passes typed characters on, and `monitor` executes the commands of the hypervisor's
+//! prompt. Decisions that do not need the processor are in [`crate::guest::exit`] and [`crate::guest::sysreg`].
 
 mod access;
 mod faults;

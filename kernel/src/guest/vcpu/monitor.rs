@@ -1,6 +1,7 @@
-//! What somebody at the hypervisor's prompt can see of guests, and do to them.
+//! The commands of the hypervisor's prompt that show and control guests.
 //!
-//! Registers of a vCPU can be shown by its own CPU only, so a command asks that CPU, and waits a moment for the answer.
+//! Only a vCPU's own CPU can read its registers, so a command posts a request to that CPU, and waits briefly for the
+//! answer.
 
 use crate::arch::aarch64::el1;
 use crate::base::id::{Intid, VcpuId};

@@ -1,4 +1,4 @@
-//! A virtual CPU on the physical one that is its own: what happens at each of its exits.
+//! A virtual CPU on its own physical CPU: entry, and the handling of each exit.
 //!
 //! Entered from `boot/src/vectors.S` with the guest's registers on the stack, and left the same way: an exit is save,
 //! dispatch, restore. List registers, timers and the rest of EL1 stay in the hardware, so an exit that does not concern

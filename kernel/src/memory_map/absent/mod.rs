@@ -1,14 +1,14 @@
 //! RAM that the device tree names and the machine lacks.
 //!
-//! Firmware that was written for the larger sibling of a board, or a tree that was made for another machine: what is not there
-//! is found before it is used, and left out. A bank is tried where it is free, at both ends of each free range and at steps in
-//! between. From the first frame that does not answer on, the bank ends. Owned memory is not tried, for it may not be EL2's
-//! to touch; it goes with the free memory behind it.
+//! Firmware written for the larger sibling of a board, or a tree made for another machine, names such RAM: it is found
+//! before it is used, and left out. A bank is probed in its free ranges, at both ends of each and at steps in between.
+//! The bank ends at the first frame that does not answer. Owned memory is not probed, for EL2 may not be allowed to
+//! touch it; it is left out together with the free memory behind it.
 //!
-//! Small RAM may also answer a second time where larger RAM would go on. So it is tried whether what is written to a bank's
-//! first free frame appears at a power of two above it.
+//! Small RAM may also answer a second time where larger RAM would continue. So the probe writes to a bank's first free
+//! frame, and checks whether the value appears at a power of two above it.
 //!
-//! Pure: what tries is a [`Probe`].
+//! Pure: the accesses are a [`Probe`]'s.
 
 use super::MemoryMap;
 use crate::base::addr::{Mfn, PAGE_SHIFT, PAGE_SIZE, PhysAddr, Span};

@@ -1,4 +1,4 @@
-//! Defects that tables of this kind have had, or were asked about in review: each as what ours does instead.
+//! Defects that tables of this kind have had, or that reviews asked about: each test shows our behaviour.
 //!
 //! F15 to F26 are the defects of Xen's table as this project numbers them.
 

@@ -1,4 +1,5 @@
-//! The table on an MPU that trusts nobody: what it starts with, what it holds, and what operations cost.
+//! The table on an MPU model that assumes the worst: its initial contents, its invariants, and the cost of its
+//! operations.
 
 mod against_pages;
 mod defects;

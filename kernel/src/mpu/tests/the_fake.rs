@@ -1,4 +1,4 @@
-//! The fake notices what it is there to notice.
+//! The model notices every error that it exists to notice.
 
 use super::{DATA, FREE, TEXT, pa, pages};
 use crate::arch::pmsa::{Prbar, Prlar, RegionIdx, RegionRegisters};

@@ -1,8 +1,8 @@
 //! Mapping frames into EL2's address space, over an MPU: virtual addresses are physical ones.
 //!
-//! The same calls as over an MMU, with what follows from having no translation: a mapping is where its frames are, two of
-//! the same frames are at the same address, and neighbours touch: there is no guard page. What is mapped already, such as
-//! anything in EL2's own heap, costs a count and nothing else.
+//! The calls are those of the MMU's backend, with the consequences of having no translation: a mapping is at its
+//! frames' own address, two mappings of the same frames have the same address, and neighbours touch: there is no guard
+//! page. Mapping frames that are mapped already, such as any of EL2's own heap, costs a count and nothing else.
 
 use super::{Backend, Shortage, Vmap};
 use crate::arch::Mpu;

@@ -1,4 +1,4 @@
-//! The virtual CPU interface of this CPU: its list registers, and what goes with them (IHI 0069, 12.4).
+//! The virtual CPU interface of this CPU: its list registers, and the registers that control them (IHI 0069, 12.4).
 
 use crate::arch::aarch64::{gic, own};
 use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};

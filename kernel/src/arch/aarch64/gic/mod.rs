@@ -1,8 +1,9 @@
-//! The machine's GICv3, by the `arm-gic` crate: which interrupts come to EL2, and taking them.
+//! The machine's GICv3, driven by the `arm-gic` crate: routing interrupts to EL2, and acknowledging them.
 //!
-//! Every interrupt of the machine is EL2's. What is a guest's, its timers, is handed on through a list register that is
-//! linked to the physical interrupt, so priority drop and deactivation are apart here (ICC_CTLR_EL1.EOImode, IHI 0069,
-//! 4.8.4): EL2 drops the priority at once, and the guest's own end of interrupt deactivates.
+//! Every physical interrupt is routed to EL2. EL2 forwards a guest's timer interrupt through a list register that is
+//! linked to the physical interrupt. Priority drop and deactivation are therefore separate (ICC_CTLR_EL1.EOImode, IHI
+//! 0069, 4.8.4): EL2 drops the priority at once, and the guest's own end of interrupt deactivates the physical
+//! interrupt.
 
 pub mod list_registers;
 

@@ -1,11 +1,11 @@
-//! What a terminal sends by itself, told apart from text.
+//! Telling a terminal's own messages apart from typed text.
 //!
-//! A terminal answers what is printed on it: where its cursor is, what it is, how its window is called. The answer arrives
-//! as if somebody typed it. So do function keys, reports of the mouse and of focus, and pasted text in its brackets. All
-//! begin with ESC or an 8-bit control, and all are dropped here, whole: letters within are not text.
+//! A terminal answers queries printed on it: its cursor position, its type, its window title. The answers arrive as if
+//! typed, and so do function keys, mouse and focus reports, and pasted text in its brackets. All of these begin with
+//! ESC or an 8-bit control, and each is dropped as a whole: letters within it are not text.
 //!
-//! A sequence may arrive in pieces; only silence ends one that does not come to its end, so that nothing within an answer
-//! can end it early, and whoever pressed ESC alone need only wait.
+//! A sequence may arrive in pieces. Only silence ends an incomplete sequence, so nothing within an answer can end it
+//! early; a person who pressed ESC alone need only wait.
 //!
 //! Sequences are those of ECMA-48 5.4 and 5.6, and xterm's ("XTerm Control Sequences"): keys, answers and reports.
 

@@ -128,7 +128,7 @@ proptest! {
         prop_assert_eq!(input.focus(), Focus::Hypervisor);
     }
 
-    /// The same at any pace, where the answers have no line ends in them, as those of today's terminals have not.
+    /// The same at any pace, for answers without line ends, as those of today's terminals are.
     #[test]
     fn no_answer_is_a_command_at_any_pace(
         answers in prop::collection::vec(answer(), 0..8),

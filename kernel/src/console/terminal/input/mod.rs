@@ -1,8 +1,9 @@
-//! Whom the keyboard belongs to, and the key that moves it on.
+//! The owner of the keyboard, and the key that switches to the next owner.
 //!
-//! A terminal's answers arrive between what somebody types, as many as a guest asks for. They must not keep the switch key
-//! from its work, so a sequence does not end a row of presses; and at the hypervisor nothing within a sequence is a key at
-//! all. Where a sequence begins and ends is followed whoever has the keyboard: one that a guest caused may end after it.
+//! A terminal's answers arrive between typed characters, as many as a guest provokes. They must not block the switch
+//! key, so a sequence does not interrupt a series of presses, and at the hypervisor's prompt no byte of a sequence
+//! counts as a key. The parser follows sequences whoever owns the keyboard, because a sequence that a guest provoked
+//! may end after a switch.
 
 use crate::base::id::DomainId;
 use crate::console::terminal::Focus;

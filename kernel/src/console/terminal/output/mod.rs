@@ -1,11 +1,11 @@
-//! The way out: whose line is printed, and what a guest's bytes may do to a terminal.
+//! Output: which speaker's line is printed, and which effects a guest's bytes may have on a terminal.
 //!
-//! A guest that has the keyboard has the terminal too, because a shell that edits lines moves the cursor: its bytes go
-//! through as they are (*raw*). Whoever prints next first restores the terminal, and begins a line at the bottom of the
-//! screen. All other guests print text: what would move the cursor back, or up, is shown as `\xNN`.
+//! A guest that owns the keyboard owns the terminal too, because a shell that edits lines moves the cursor: its bytes
+//! are passed through unchanged (*raw*). The next speaker first restores the terminal, and begins a line at the bottom
+//! of the screen. All other guests print text: bytes that would move the cursor back, or up, appear as `\xNN`.
 //!
-//! In either form, the bytes of a guest never follow a newline without its mark in between. So a program that splits the
-//! output at newlines cannot take a guest's line for one of the hypervisor's.
+//! In either form, the bytes of a guest never follow a newline without the guest's mark in between. So a program that
+//! splits the output at newlines cannot take a guest's line for one of the hypervisor's.
 
 use crate::base::id::DomainId;
 use crate::console::terminal::Focus;

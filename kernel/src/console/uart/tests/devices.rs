@@ -1,4 +1,4 @@
-//! Models of the devices: FIFOs, what each register shows of them, and what reading and writing it changes.
+//! Models of the devices: their FIFOs, the values of their registers, and the effects of reads and writes.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

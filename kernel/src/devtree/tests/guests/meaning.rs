@@ -1,4 +1,4 @@
-//! What a guest cannot have, and what is only named.
+//! Properties that a guest cannot have, and properties that are only named.
 
 use super::*;
 

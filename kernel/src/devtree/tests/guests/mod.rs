@@ -1,4 +1,4 @@
-//! Guests: what is read of them.
+//! Guests: the facts that are read of them.
 
 mod meaning;
 

@@ -1,4 +1,4 @@
-//! What trees to be spoilt are made of.
+//! The words that trees for mutation are made of.
 
 use super::*;
 

@@ -1,15 +1,16 @@
-//! A guest's serial line: a PL011 made of nothing but its registers.
+//! A guest's serial line: a PL011 emulated as its registers only.
 //!
 //! It serves three drivers of Linux: that of the PL011, that of the SBSA generic UART, which is its subset without baud
-//! rate and control registers, and the early console, which only writes. For the last two it is born as firmware would
-//! leave it: switched on, both ways, with its FIFOs.
+//! rate and control registers, and the early console, which only writes. For the last two it starts as firmware would
+//! leave it: enabled in both directions, with its FIFOs.
 //!
-//! Sending takes no time: a byte written is a byte for the caller to print, and there is always room for the next.
-//! Receiving is where a guest may be slow: [`Vpl011::receive`] refuses what does not fit, so nothing typed is lost unless
-//! the guest throws it away.
+//! Sending takes no time: the caller prints a byte at once when it is written, and the transmit FIFO always has room.
+//! Receiving depends on the guest: [`Vpl011::receive`] refuses a byte that does not fit, so no typed byte is lost
+//! unless the guest discards it.
 //!
-//! No line means no line errors, no modem interrupts and no DMA: those registers keep what is written, and that is all.
-//! Neither is there a loopback. Numbers are those of DDI 0183 (PL011 technical reference manual, r1p5), chapter 3.
+//! There is no line, so there are no line errors, modem interrupts or DMA: their registers keep the written value and
+//! have no effect. There is no loopback either. Numbers are those of DDI 0183 (PL011 technical reference manual, r1p5),
+//! chapter 3.
 
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic::LineLevel;
@@ -97,7 +98,7 @@ pub struct ReceiverFull;
 pub enum UartInterrupt {
     /// The guest has enabled it there.
     Enabled,
-    /// It has not: the line may rise, and nobody comes.
+    /// The guest does not read: the line may rise without effect.
     Disabled,
 }
 

@@ -1,8 +1,8 @@
-//! Accesses of the guest to registers, and which are refused.
+//! Accesses of the guest to registers, and the refused ones.
 //!
-//! An access that no register takes is refused, for the caller to tell the guest. A register that is reserved, or that only
-//! has a meaning with what this GIC has not (a second Security state, legacy operation, LPIs), reads as zero and ignores
-//! writes (IHI 0069, 12.1 "The GIC memory-mapped register interfaces").
+//! An access that matches no register is refused, and the caller injects the error into the guest. A register that is
+//! reserved, or that only has a meaning with a feature that this GIC lacks (a second Security state, legacy operation,
+//! LPIs), reads as zero and ignores writes (IHI 0069, 12.1 "The GIC memory-mapped register interfaces").
 
 use super::Kick;
 pub use crate::guest::device::size::Size;

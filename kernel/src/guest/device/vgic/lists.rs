@@ -1,7 +1,7 @@
-//! From the banks into list registers, and back.
+//! Moving state from the banks into list registers, and back.
 //!
-//! Mostly one interrupt changes and there is room: [`Vgic::settle`]. When there is not, or more than one changes, all list
-//! registers of the CPU are read back and filled anew with the best of what there is: [`Vgic::refill`].
+//! Mostly one interrupt changes and a list register is free: [`Vgic::settle`]. Otherwise all list registers of the CPU
+//! are read back and filled anew with the most urgent interrupts: [`Vgic::refill`].
 
 use super::bank::{Waiting, ones};
 use super::{Kick, Vgic};

@@ -1,23 +1,23 @@
 //! The virtual GICv3 of one guest.
 //!
-//! The processor's virtual CPU interface gives a guest its interrupts without the hypervisor's help, out of a few *list
-//! registers*. What is left to software are the distributor, the redistributors and the choice of what is listed. List
-//! registers stay live between exits, so the state of a listed interrupt is in the hardware, and comes back only when
-//! something asks for it: an exit that does not concern the vGIC costs nothing here.
+//! The processor's virtual CPU interface delivers a guest's interrupts without the hypervisor's help, out of a few
+//! *list registers*. Software emulates the distributor and the redistributors, and chooses the interrupts to list. List
+//! registers stay live between exits, so the state of a listed interrupt is in the hardware, and is read back only when
+//! an operation needs it: an exit that does not concern the vGIC costs nothing here.
 //!
 //! - `bank`: the state of 32 interrupts that is not in a list register.
-//! - `interface`: what the guest has set up at its CPU interface, as values.
-//! - `lists` and `refill`: moving it into list registers and back, the highest priority first.
-//! - `access`, `distributor`, `redistributor` and `registers`: what the guest sees of it.
+//! - `interface`: the guest's settings at its CPU interface, as values.
+//! - `lists` and `refill`: moving state into list registers and back, the highest priority first.
+//! - `access`, `distributor`, `redistributor` and `registers`: the registers that the guest sees.
 //! - `sgi`: interrupts from one vCPU to another.
 //!
-//! Each vCPU has a physical CPU, whose list registers come as an argument: only that CPU can reach them. An operation on
-//! one CPU that concerns another's list registers leaves a note in the bank and asks for a [`Kick`]; the other then does
-//! its part in [`Vgic::maintain`].
+//! Each vCPU has a physical CPU, whose list registers are an argument: only that CPU can reach them. An operation on
+//! one CPU that concerns another's list registers leaves a note in the bank and returns a [`Kick`]; the other CPU then
+//! does its part in [`Vgic::maintain`].
 //!
 //! Relies on: the physical CPU interface splitting the end of an interrupt in two (ICC_CTLR_EL1.EOImode = 1), so that a
-//! forwarded interrupt stays active until the guest ends it; a guest whose MPIDR_EL1 are those of [`Affinity`]. The numbers
-//! and rules are those of IHI 0069.
+//! forwarded interrupt stays active until the guest ends it; and a guest whose MPIDR_EL1 values are those of
+//! [`Affinity`]. The numbers and rules are those of IHI 0069.
 
 mod access;
 mod affinity;
@@ -94,9 +94,9 @@ pub enum VgicShapeError {
 /// The level of the line between a device and the GIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineLevel {
-    /// The device asks for nothing.
+    /// The device deasserts its line.
     Low,
-    /// The device asks for attention.
+    /// The device asserts its line.
     High,
 }
 
@@ -196,7 +196,7 @@ impl Vgic {
         kick | self.place(cpu, index, n, slot, lists)
     }
 
-    /// Takes back an interrupt that was forwarded and that the guest has not taken, because its cause is gone: a timer was
+    /// Withdraws a forwarded interrupt that the guest has not acknowledged, because its cause is gone: a timer was
     /// switched off. It is deactivated. One that the guest has taken is left to it, and what was not forwarded as it is.
     pub fn withdraw(&mut self, cpu: VcpuId, id: Intid, lists: &mut impl ListRegisters) -> Kick {
         let Some((index, n)) = self.locate(cpu, id) else { return Kick::NONE };

@@ -1,8 +1,8 @@
-//! The redistributors' registers (IHI 0069, 12.11): for each vCPU a frame RD_base, and a frame SGI_base with its SGIs and
-//! PPIs.
+//! The redistributors' registers (IHI 0069, 12.11): for each vCPU a frame RD_base, and a frame SGI_base with its SGIs
+//! and PPIs.
 //!
-//! Without LPIs, a redistributor has little to say besides whose it is. GICR_WAKER answers as the handshake has it
-//! (IHI 0069, 11.1), but a vCPU that sleeps gets its interrupts all the same: they are what wakes it.
+//! Without LPIs, the remaining state of a redistributor is the identity of its vCPU. GICR_WAKER follows the handshake
+//! (IHI 0069, 11.1), but a sleeping vCPU gets its interrupts all the same, because they wake it.
 
 use super::Vgic;
 use super::access::{Frame, GicAccess, GicAnswer, GicRejected, Sizes};

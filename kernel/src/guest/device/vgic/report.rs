@@ -1,4 +1,4 @@
-//! What a person may want to know of a guest's interrupts.
+//! A guest's interrupts, printed for a person.
 
 use super::bank::ones;
 use super::{Affinity, Vgic};

@@ -1,14 +1,15 @@
-//! What the branch predictor may have learnt from a guest: what each exit does against it, and which of the firmware's
-//! workarounds a guest is told of.
+//! Branch predictor state that a guest may have trained: each exit's mitigation, and the firmware workarounds announced
+//! to a guest.
 //!
-//! Two things can be taught. The *targets* of indirect branches (Spectre variant 2, CVE-2017-5715) are separate for
-//! each exception level where ID_AA64PFR0_EL1.CSV2 says so; else the firmware forgets them, by SMCCC_ARCH_WORKAROUND_1.
-//! The *history* of branches, which chooses among a level's own targets (Spectre-BHB, CVE-2022-23960), is separate
-//! where CSV2 is 3 or ID_AA64MMFR1_EL1.ECBHB is 1; else CLRBHB clears it, or as many taken branches as Arm says for the
-//! CPU, or SMCCC_ARCH_WORKAROUND_3, which does what SMCCC_ARCH_WORKAROUND_1 does, too (DEN0028, 7.5 to 7.7).
+//! A guest can train two things. The *targets* of indirect branches (Spectre variant 2, CVE-2017-5715) are separate for
+//! each exception level where ID_AA64PFR0_EL1.CSV2 says so; else the firmware invalidates them, by
+//! SMCCC_ARCH_WORKAROUND_1. The *history* of branches, which chooses among a level's own targets (Spectre-BHB,
+//! CVE-2022-23960), is separate where CSV2 is 3 or ID_AA64MMFR1_EL1.ECBHB is 1; else CLRBHB clears it, or as many taken
+//! branches as Arm gives for the CPU, or SMCCC_ARCH_WORKAROUND_3, which includes SMCCC_ARCH_WORKAROUND_1 (DEN0028, 7.5
+//! to 7.7).
 //!
-//! Loads that pass older stores (variant 4, CVE-2018-3639) are held back for good by SMCCC_ARCH_WORKAROUND_2, unless
-//! the CPU has PSTATE.SSBS, which is 0 at EL2 and where a guest starts.
+//! SMCCC_ARCH_WORKAROUND_2 permanently stops loads from bypassing older stores (variant 4, CVE-2018-3639), unless the
+//! CPU has PSTATE.SSBS, which is 0 at EL2 and where a guest starts.
 
 use crate::arch::id_register::IdRegister;
 use crate::arch::workarounds::{Firmware, NOT_REQUIRED, WORKAROUND_1, WORKAROUND_2, WORKAROUND_3, Workaround};

@@ -1,9 +1,9 @@
-//! Stage 2 of a guest's translation: from the addresses that the guest takes for physical to those of the machine.
+//! Stage 2 of a guest's translation: from guest physical addresses to those of the machine.
 //!
-//! The tables are built once, before the guest runs, and dropped after it is dead. So there is none of what makes the tables
-//! of EL2 ([`crate::mmu`]) hard: nothing is changed while hardware may walk it, nothing is split, and the memory is counted
-//! before it is taken. [`plan`] counts, [`build`] writes, [`format`](mod@format) knows the bits, and [`Stage2`] is what is
-//! left to do: frames for the tables, a look at them through [`crate::vmap`], and the barrier.
+//! The tables are built once, before the guest runs, and freed after its end. So the difficulties of EL2's own tables
+//! ([`crate::mmu`]) do not arise: no table changes while hardware may walk it, no entry is split, and the memory is
+//! counted before it is allocated. [`plan`] counts, [`build`] writes, [`format`](mod@format) encodes the bits, and
+//! [`Stage2`] does the rest: frames for the tables, a window on them through [`crate::vmap`], and the barrier.
 
 pub mod build;
 pub mod format;

@@ -1,11 +1,11 @@
-//! What a guest's stage 2 tables will be, before there is memory for any.
+//! The size and shape of a guest's stage 2 tables, before memory for them is allocated.
 //!
-//! A guest is built once, so its tables can be counted exactly: they are then one allocation, filled from front to back,
-//! and go back in one piece. Nothing is unmapped or split while the guest lives.
+//! A guest is built once, so its tables can be counted exactly: they are one allocation, filled from front to back, and
+//! freed as a whole. Nothing is unmapped or split while the guest lives.
 //!
-//! Extents that continue one another, on both sides, are joined first. Then each falls into at most five [`Segment`]s of
-//! equal leaves, pages up to a 2 MiB boundary, blocks up to a 1 GiB boundary, and so down again; tables and leaves are
-//! counted by segment, so a plan costs the same for a page and for a terabyte.
+//! Extents that continue one another, on both sides, are joined first. Then each falls into at most five [`Segment`]s
+//! of equal leaves, pages up to a 2 MiB boundary, blocks up to a 1 GiB boundary, and so down again; tables and leaves
+//! are counted by segment, so a plan costs the same for a page and for a terabyte.
 
 use crate::base::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 use crate::base::sort;

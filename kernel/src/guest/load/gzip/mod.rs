@@ -1,11 +1,12 @@
-//! Unpacking what gzip packed (RFC 1952), from one slice into another.
+//! Unpacking gzip (RFC 1952), from one slice into another.
 //!
-//! DEFLATE itself is `miniz_oxide`'s. It writes into the slice that it is given and nowhere else, and reads back from it what
-//! it has written, so no window is copied. Here is what gzip puts around it: a header of which little matters, and a checksum
-//! and a size behind it, which both do.
+//! DEFLATE itself is `miniz_oxide`'s. It writes only into the given slice, and reads back its own output from there, so
+//! no window is copied. This module handles gzip's frame: a header of which little matters, and a checksum and a size
+//! behind the data, which both matter.
 //!
-//! One member is unpacked. A second one would be legal, and its contents follow those of the first, but nobody packs a kernel
-//! that way: it is refused rather than half unpacked. Zeros behind the member are padding, as for gzip(1).
+//! One member is unpacked. A second member would be legal, with contents that follow those of the first, but no tool
+//! packs a kernel that way: it is refused rather than half unpacked. Zeros behind the member are padding, as for
+//! gzip(1).
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use thiserror::Error;

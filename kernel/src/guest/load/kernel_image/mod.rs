@@ -1,11 +1,11 @@
-//! A guest's kernel, as the boot loader put it into memory: an arm64 Image, which gzip may have packed.
+//! A guest's kernel, as the boot loader put it into memory: an arm64 Image, possibly packed by gzip.
 //!
-//! Linux, U-Boot, Zephyr and others come as an *Image*: a header of 64 bytes, which says where the kernel wants to be and how
-//! much memory it needs, in front of the code, which is entered at the first byte (Linux,
-//! Documentation/arch/arm64/booting.rst, "Call the kernel image"). [`KernelImage::probe`] reads it without unpacking more than
-//! the header, for the kernel to be given a place; [`KernelImage::load`] then puts the kernel there.
+//! Linux, U-Boot, Zephyr and others come as an *Image*: a header of 64 bytes, with the kernel's load offset and memory
+//! size, in front of the code, which is entered at the first byte (Linux, Documentation/arch/arm64/booting.rst, "Call
+//! the kernel image"). [`KernelImage::probe`] reads it without unpacking more than the header, so that the kernel can
+//! be placed; [`KernelImage::load`] then puts the kernel there.
 //!
-//! People hand over other things. What can be told from its first bytes is refused by its name.
+//! A file of another format that its first bytes identify is refused by the format's name.
 
 use crate::base::addr::{Bytes, PAGE_SIZE};
 use crate::guest::load::gzip::{self, GzipError, Member};

@@ -1,4 +1,4 @@
-//! Images and what people take for one.
+//! Images, and files that people mistake for one.
 
 use super::{HEADER_SIZE, KernelError, KernelImage, LooksLike, PageSize};
 use crate::guest::load::gzip::GzipError;

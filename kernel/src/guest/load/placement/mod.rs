@@ -1,15 +1,15 @@
-//! Where a guest's kernel, device tree and ramdisk go in its RAM.
+//! The places of a guest's kernel, device tree and ramdisk in its RAM.
 //!
-//! The kernel goes where RAM starts, the tree 128 MiB above it and the ramdisk 2 MiB above the tree, as under Xen: addresses
-//! that people know from other machines make logs easier to read. What is in the way of that moves the tree and the ramdisk
-//! elsewhere, never the kernel.
+//! The kernel goes where RAM starts, the tree 128 MiB above it and the ramdisk 2 MiB above the tree, as under Xen:
+//! addresses known from other machines make logs easier to read. An obstacle in one of these places moves the tree and
+//! the ramdisk elsewhere, never the kernel.
 //!
-//! The tree always gets the 2 MiB that it may have at most. So the places do not depend on its size, and the tree, which
-//! names the ramdisk's place, can be written once they are known.
+//! The tree always gets its maximum size of 2 MiB. So the places do not depend on its size, and the tree, which
+//! contains the ramdisk's place, can be written once they are known.
 //!
-//! Relies on: banks that are disjoint ([`GuestMap`](crate::guest::map::GuestMap) sees to it).
-//! The rules are Linux's (Documentation/arch/arm64/booting.rst): the kernel `text_offset` bytes above a multiple of 2 MiB with
-//! `image_size` bytes of its own; the tree inside 2 MiB; the ramdisk, with the kernel, inside 32 GiB.
+//! Relies on: banks that are disjoint ([`GuestMap`](crate::guest::map::GuestMap) sees to it). The rules are Linux's
+//! (Documentation/arch/arm64/booting.rst): the kernel `text_offset` bytes above a multiple of 2 MiB with `image_size`
+//! bytes of its own; the tree inside 2 MiB; the ramdisk, with the kernel, inside 32 GiB.
 
 use crate::base::addr::{Bytes, GuestAddr, PAGE_SIZE};
 use crate::devtree;
@@ -163,7 +163,7 @@ fn apart(
     })
 }
 
-/// Whether the ramdisk is within the window around the kernel that Linux asks for.
+/// Whether the ramdisk is within the window around the kernel that Linux requires.
 fn is_near(kernel: &Range<GuestAddr>, ramdisk: &Range<GuestAddr>) -> bool {
     let start = kernel.start.min(ramdisk.start).align_down(WINDOW_ALIGN);
     let end = kernel.end.max(ramdisk.end);

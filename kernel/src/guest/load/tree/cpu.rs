@@ -1,6 +1,6 @@
-//! What a CPU is called in a device tree.
+//! The name of a CPU in a device tree.
 //!
-//! A guest's CPUs are the machine's, and MIDR_EL1 says so to any guest that reads it. The name in the tree should say the same,
+//! A guest's CPUs are the machine's, and a guest that reads MIDR_EL1 sees that. The name in the tree should agree,
 //! because some guests choose drivers by it: Linux those for performance counters, for instance.
 
 /// Bits of MIDR_EL1: implementer and part number (DDI 0487).

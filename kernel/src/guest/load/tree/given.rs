@@ -1,15 +1,15 @@
-//! The tree that a guest's configuration brings along, and what of it goes into the guest's.
+//! The tree in a guest's configuration, and the nodes of it that are copied into the guest's tree.
 //!
-//! Xen takes `/aliases` and `/passthrough` from such a tree. Here every child of the root is copied as it stands, `/aliases`
-//! and `/passthrough` among them, but for what describes the things that the hypervisor itself provides: RAM, CPUs, PSCI, the
-//! interrupt controller, the timer and the UART. Of those, ours are the true ones. The root's own properties are ours, too,
-//! and the memory reservations are not taken over.
+//! Xen copies `/aliases` and `/passthrough` from such a tree. Lacuna copies every child of the root unchanged,
+//! `/aliases` and `/passthrough` among them, except for the nodes that describe the hypervisor's own devices: RAM,
+//! CPUs, PSCI, the interrupt controller, the timer and the UART. The root's own properties and the memory reservations
+//! are not copied.
 //!
-//! As under Xen, nodes can name the interrupt controller by phandle 0xfde8, or there is a node `/gic` to name, which stands for
-//! ours: ours gets its phandle.
+//! As under Xen, nodes can name the interrupt controller by phandle 0xfde8, or name a node `/gic`, which stands for the
+//! guest's: that gets the phandle.
 //!
-//! Relies on: a blob that was checked, as whatever reads one does. In particular it is not nested deep enough for the
-//! recursion here to be a danger to the stack.
+//! Relies on: a blob that was checked. In particular its depth is limited, so that the recursion here cannot overflow
+//! the stack.
 
 use super::nodes::{gic_name, uart_name};
 use super::{GuestTreeError, at};

@@ -1,16 +1,16 @@
 //! The device tree that a guest finds at x0.
 //!
-//! It describes what this hypervisor gives to every guest, as the bindings in Linux (Documentation/devicetree/bindings) want
-//! it, and with the names that Xen uses.
+//! It describes the devices that this hypervisor gives to every guest, as the bindings in Linux
+//! (Documentation/devicetree/bindings) require it, and with the names that Xen uses.
 //!
-//! A guest's configuration may bring a tree of its own (`multiboot,device-tree`). Every child of its root is copied, but for
-//! RAM, CPUs, PSCI, interrupt controller, timer and UART, which are ours. A node of it that asks for a device of the machine is
-//! an error.
+//! A guest's configuration may bring a tree of its own (`multiboot,device-tree`). Every child of its root is copied,
+//! but for RAM, CPUs, PSCI, interrupt controller, timer and UART, which are the hypervisor's. A node of it that
+//! requests a device of the machine is an error.
 //!
 //! The blob's size does not depend on where the ramdisk is or how large it is.
 //!
-//! Not in it: a seed for the guest's address space randomisation (`kaslr-seed`, `rng-seed`), for which there is no source of
-//! random numbers; and reserved memory, of which a guest has none.
+//! Not in it: a seed for the guest's address space randomisation (`kaslr-seed`, `rng-seed`), for which there is no
+//! source of random numbers; and reserved memory, of which a guest has none.
 
 use crate::base::addr::GuestAddr;
 use crate::devtree::{Blob, BlobError, GuestUart, MAX_SIZE};

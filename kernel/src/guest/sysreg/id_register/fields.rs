@@ -1,8 +1,9 @@
-//! What stays of each ID register: the fields, by their lowest bit, and a rule for each. Those that are not listed read
-//! as 0; the reason stands above the register.
+//! The fields of each ID register that guests see, by their lowest bit, and a rule for each. Unlisted fields read as 0;
+//! the reason stands above the register.
 //!
-//! Of MMFR3, MMFR4, ISAR3 and PFR2 nothing stays, because they need HCRX_EL2 or are too new to be known; of ZFR0, SMFR0
-//! and FPFR0, because they go with SVE and SME; of the ID registers of AArch32, because there is none.
+//! All of MMFR3, MMFR4, ISAR3 and PFR2 is hidden, because their features need HCRX_EL2 or are too new to be known; all
+//! of ZFR0, SMFR0 and FPFR0, because they belong to SVE and SME; and the ID registers of AArch32, because there is no
+//! AArch32.
 
 use super::NOT_IMPLEMENTED;
 use super::Rule::{self, AddressWidth, Says, SignedUpTo, UpTo};

@@ -1,13 +1,13 @@
-//! What a guest gets to see of the machine's ID registers.
+//! The values of the machine's ID registers that a guest sees.
 //!
-//! A field stays if what it announces works at EL1 and EL0 with nothing done for it at EL2, and at most with the
-//! highest value for which that is known. All else reads as 0, which in nearly every field means "not implemented":
-//! features that need EL2's help, those of EL2 itself, reserved fields and registers, and what is yet to be invented.
+//! A field stays if its feature works at EL1 and EL0 with nothing done for it at EL2, and at most with the highest
+//! value for which that is known. All else reads as 0, which in nearly every field means "not implemented": features
+//! that need EL2's help, those of EL2 itself, reserved fields and registers, and future ones.
 //!
 //! Relies on: HCR_EL2.API and APK are set, so pointer authentication is not trapped, and its keys are the guest's;
-//! HCR_EL2.TID3 is set, or nobody asks. HCRX_EL2, where it exists, is 0, and CPTR_EL2 traps SVE and SME.
+//! HCR_EL2.TID3 is set, or this filter is not used. HCRX_EL2, where it exists, is 0, and CPTR_EL2 traps SVE and SME.
 //!
-//! Fields are those of DDI 0487, D24.2, by their lowest bit; each has 4.
+//! Fields are those of DDI 0487, D24.2, by their lowest bit; each has 4 bits.
 
 mod fields;
 

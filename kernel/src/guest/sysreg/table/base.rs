@@ -1,4 +1,4 @@
-//! What Armv8.0 has beside debug, and what is reset.
+//! The registers of Armv8.0 except for debug, and those that are reset.
 
 use super::Fate::{Absent, Constant, Interface, Pstate, Reset, Trapped, Varies};
 use super::TrapBit::Set;

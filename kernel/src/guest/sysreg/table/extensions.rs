@@ -1,4 +1,4 @@
-//! What extensions of the architecture after Armv8.0 added, but for debug.
+//! The registers that extensions after Armv8.0 added, except for debug.
 
 use super::Fate::{Pstate, Trapped, Varies};
 use super::Row;

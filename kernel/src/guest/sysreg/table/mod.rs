@@ -1,9 +1,9 @@
-//! Every register that MRS and MSR can name at EL1 and EL0, of every feature up to Armv9.5, and what becomes of what
-//! one life of a guest leaves in it.
+//! Every register that MRS and MSR can name at EL1 and EL0, of every feature up to Armv9.5, and how its contents are
+//! kept from the next life of a guest.
 //!
-//! There is no register without a row: an encoding that a guest can read and that has none fails the system test, which
-//! tries all of them. The image has no use for the table. It has the list of what is reset, which is here as rows too,
-//! and the controls that trap, which rows name by register and bit: tests hold both against it.
+//! There is no register without a row: an encoding that a guest can read and that has no row fails the system test,
+//! which tries all of them. The image does not use the table. The image has the list of reset registers, which appears
+//! here as rows too, and the trap controls, which rows name by register and bit: tests hold both against the table.
 //!
 //! Names and encodings are those of DDI 0487, D24 and of the architecture's XML, DDI 0601.
 

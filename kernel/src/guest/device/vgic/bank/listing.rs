@@ -1,4 +1,4 @@
-//! What a list register is given of an interrupt, and what comes back.
+//! The state that moves from an interrupt into a list register, and back.
 
 use super::InterruptBank;
 use crate::arch::list_register::{InterruptState, ListRegister, OnEnd};

@@ -1,10 +1,10 @@
-//! The state of 32 interrupts, as far as it is not in a list register.
+//! The state of 32 interrupts, except for the part in list registers.
 //!
-//! A word has a bit for each interrupt, so that a register of the guest is a word, and what can be delivered is a few
-//! operations on words. State *moves*: state that goes into a list register leaves the bank, and state that comes back is
-//! merged with what happened meanwhile. So another CPU can make an interrupt pending that is listed elsewhere, and neither
-//! occurrence is lost. If another CPU takes state away, it leaves a note (`forget_pending`, `forget_active`) for the CPU that
-//! will read the list register.
+//! A word has a bit for each interrupt, so a guest-visible register is a word, and finding the deliverable interrupts
+//! is a few operations on words. State *moves*: state that goes into a list register leaves the bank, and state that
+//! comes back is merged with the changes since. So another CPU can make an interrupt pending that is listed elsewhere,
+//! and neither occurrence is lost. If another CPU clears state, it leaves a note (`forget_pending`, `forget_active`)
+//! for the CPU that will read the list register.
 
 mod listing;
 

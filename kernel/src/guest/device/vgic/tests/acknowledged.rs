@@ -1,4 +1,4 @@
-//! Interrupts that the guest has acknowledged, and what it changes before it ends them.
+//! Acknowledged interrupts, and the guest's changes to them before it ends them.
 
 use super::fake::EoiMode;
 use super::{One, bit, guest};

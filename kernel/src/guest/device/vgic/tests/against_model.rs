@@ -1,4 +1,5 @@
-//! The vGIC with its list registers does what a GIC without them would, whatever the guest, its devices and its vCPUs do.
+//! The vGIC with its list registers behaves as a GIC without them would, whatever the guest, its devices and its vCPUs
+//! do.
 
 use super::super::{GicAccess, Kick, LineLevel, SgiKick, SgiRegister, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};

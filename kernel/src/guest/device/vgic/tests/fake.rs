@@ -1,4 +1,4 @@
-//! A virtual CPU interface that trusts nobody, and the guest's side of it (IHI 0069, 6 and 12.4).
+//! A model of the virtual CPU interface that assumes the worst, and the guest's side of it (IHI 0069, 6 and 12.4).
 //!
 //! It panics at a list register that the architecture forbids.
 
@@ -47,7 +47,7 @@ impl Fake {
         }
     }
 
-    /// What is listed and has not ended.
+    /// Listed interrupts that have not ended.
     pub(super) fn listed(&self) -> impl Iterator<Item = ListRegister> {
         self.lists.iter().copied().filter(|list| list.state() != InterruptState::Invalid)
     }
@@ -105,7 +105,7 @@ impl Fake {
         }
     }
 
-    /// The list registers whose end is told, as a bitmap: ICH_EISR_EL2.
+    /// The list registers whose end was signalled, as a bitmap: ICH_EISR_EL2.
     pub(super) fn ended(&self) -> u32 {
         let told = |list: &ListRegister| list.state() == InterruptState::Invalid && list.end() == OnEnd::Maintenance;
         (0..).zip(&self.lists).filter(|(_, list)| told(list)).fold(0, |bits, (n, _)| bits | 1 << n)

@@ -1,4 +1,4 @@
-//! What a GIC is: slow and obvious, one record for each interrupt, without list registers.
+//! A model of the GIC: slow and obvious, one record for each interrupt, without list registers.
 
 use super::super::LineLevel;
 use crate::arch::virtual_interface::Group;

@@ -1,4 +1,4 @@
-//! What the guest reads, and what it may not do.
+//! The values that the guest reads, and the accesses that it may not make.
 
 use super::super::{Frame, GicAccess, GicAnswer, GicRejected, Vgic, VgicShape};
 use super::fake::{EoiMode, Fake};

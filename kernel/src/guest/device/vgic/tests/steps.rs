@@ -1,4 +1,4 @@
-//! What may happen to a guest with two vCPUs, in any order.
+//! The events of a guest with two vCPUs, in any order.
 use crate::base::id::VcpuId;
 
 /// The interrupts that the test is about.

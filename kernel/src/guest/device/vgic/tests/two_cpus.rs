@@ -1,4 +1,4 @@
-//! A guest with more than one vCPU, and what they owe each other.
+//! A guest with more than one vCPU, and the notes and kicks between its CPUs.
 
 use super::super::{Affinity, Kick, MAX_CPUS, SgiRegister, Vgic, VgicShape, VgicShapeError};
 use super::fake::{EoiMode, Fake};
