@@ -88,10 +88,11 @@ unsafe extern "C" {
 
 /// Runs a guest until a handler of its exceptions wants to leave it.
 ///
-/// The guest starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30. Its exceptions come
-/// to `lacuna_guest_synchronous`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, which are given `context` and a
-/// [`GuestFrame`](crate::GuestFrame), and the first of them ESR_EL2 and SPSR_EL2, on the stack of this call. A handler
-/// that returns 0 lets the guest go on with what is in the frame then; one that returns 1 makes this function return.
+/// The guest runs with the registers in `frame`, and `frame` has its registers when this returns. Its exceptions go to
+/// `lacuna_guest_synchronous`, `lacuna_guest_interrupt` and `lacuna_guest_serror`, on the stack of this call. Their
+/// arguments are `context` and a [`GuestFrame`](crate::GuestFrame), and for the first of them ESR_EL2 and SPSR_EL2. After
+/// a handler that returns 0 the guest resumes with the contents of that frame; a handler that returns 1 makes this
+/// function return.
 ///
 /// Each exit is hardened as `hardening` says, if it does. The firmware must offer that function.
 ///
@@ -107,19 +108,17 @@ unsafe extern "C" {
 #[cfg(feature = "guests")]
 pub unsafe fn run_guest(
     context: *mut core::ffi::c_void,
-    pc: u64,
-    pstate: u64,
-    x0: u64,
+    frame: &mut crate::GuestFrame,
     hardening: Option<crate::Hardening>,
 ) -> u64 {
     unsafe extern "C" {
-        fn run_guest(context: *mut core::ffi::c_void, pc: u64, pstate: u64, x0: u64, function: u32, rounds: u32)
+        fn run_guest(context: *mut core::ffi::c_void, frame: *mut crate::GuestFrame, function: u32, rounds: u32)
         -> u64;
     }
     let function = hardening.and_then(|hardening| hardening.function).unwrap_or(0);
     let rounds = hardening.map_or(0, |hardening| hardening.rounds.get());
     // SAFETY: the caller keeps what the assembly relies on; it preserves what a function must.
-    unsafe { run_guest(context, pc, pstate, x0, function, rounds) }
+    unsafe { run_guest(context, frame, function, rounds) }
 }
 
 /// Whether an SError from EL2 with this ELR_EL2 is one that a guest left pending.

@@ -155,6 +155,15 @@ pub struct GuestFrame {
     pub padding: u64,
 }
 
+impl GuestFrame {
+    /// For a guest that starts at `pc` in `pstate`, the value of SPSR_EL2, with `x0` and zeroes in x1 to x30.
+    pub const fn starting(pc: u64, pstate: u64, x0: u64) -> Self {
+        let mut x = [0; 31];
+        x[0] = x0;
+        Self { x, pc, pstate, padding: 0 }
+    }
+}
+
 /// What is done at each exit from a guest against what it taught the branch predictor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hardening {

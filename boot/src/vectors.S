@@ -43,6 +43,7 @@
 .equ GUEST_CONTEXT, GUEST_FRAME
 .equ GUEST_DAIF,    GUEST_FRAME + 8
 .equ GUEST_HARDEN,  GUEST_FRAME + 16    // Hardening of lib.rs: function, rounds
+.equ GUEST_BUFFER,  GUEST_FRAME + 24    // where the frame goes when the guest is left
 .equ GUEST_ENTERED, 32                  // bytes from GUEST_CONTEXT on
 .equ ENTER_FRAME,   8 * 12              // what a function must preserve: x19 to x30
 
@@ -290,9 +291,9 @@ return_to_guest:
     return_from_exception
     .cfi_endproc
 
-// run_guest(context, pc, pstate, x0, function, rounds): runs a guest at `pc` with `x0` and no other register set,
-// until a handler, which is given `context`, returns something other than 0. Its exits are hardened unless there are 0
-// rounds. Returns 0, or ESR_EL2 of an SError that the guest left pending.
+// run_guest(context, frame, function, rounds): runs a guest with the registers in `frame`, a GuestFrame, until a handler,
+// which is given `context`, returns something other than 0; `frame` then has the registers as they are. Its exits are
+// hardened unless there are 0 rounds. Returns 0, or ESR_EL2 of an SError that the guest left pending.
     .global run_guest
 run_guest:
     .cfi_startproc
@@ -308,22 +309,41 @@ run_guest:
     mrs     x6, daif
     stp     x0, x6, [sp, #-GUEST_ENTERED]!
     .cfi_def_cfa_offset ENTER_FRAME + GUEST_ENTERED
-    stp     w4, w5, [sp, #GUEST_HARDEN - GUEST_CONTEXT]
+    stp     w2, w3, [sp, #GUEST_HARDEN - GUEST_CONTEXT]
+    str     x1, [sp, #GUEST_BUFFER - GUEST_CONTEXT]
     adr     x6, vectors
     adr     x7, hardened_vectors
-    cmp     w5, #0
+    cmp     w3, #0
     csel    x6, x6, x7, eq
     msr     vbar_el2, x6                // for EL2's own exceptions both tables do; the ERET synchronises
-    msr     elr_el2, x1
-    msr     spsr_el2, x2
-    mov     x0, x3
-    .irp    number, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
-    mov     x\number, xzr
-    .endr
+    ldp     x2, x3, [x1, #GUEST_ELR]
+    msr     elr_el2, x2
+    msr     spsr_el2, x3
+    ldp     x2, x3, [x1, #8 * 2]
+    ldp     x4, x5, [x1, #8 * 4]
+    ldp     x6, x7, [x1, #8 * 6]
+    ldp     x8, x9, [x1, #8 * 8]
+    ldp     x10, x11, [x1, #8 * 10]
+    ldp     x12, x13, [x1, #8 * 12]
+    ldp     x14, x15, [x1, #8 * 14]
+    ldp     x16, x17, [x1, #8 * 16]
+    ldp     x18, x19, [x1, #8 * 18]
+    ldp     x20, x21, [x1, #8 * 20]
+    ldp     x22, x23, [x1, #8 * 22]
+    ldp     x24, x25, [x1, #8 * 24]
+    ldp     x26, x27, [x1, #8 * 26]
+    ldp     x28, x29, [x1, #8 * 28]
+    ldr     x30, [x1, #8 * 30]
+    ldp     x0, x1, [x1]
     return_from_exception
 
 leave_guest:
     .cfi_def_cfa_offset ENTER_FRAME + GUEST_ENTERED + GUEST_FRAME
+    ldr     x1, [sp, #GUEST_BUFFER]
+    .irp    word, 0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32
+    ldp     x2, x3, [sp, #8 * \word]
+    stp     x2, x3, [x1, #8 * \word]
+    .endr
     ldr     x1, [sp, #GUEST_DAIF]
     add     sp, sp, #GUEST_FRAME + GUEST_ENTERED
     .cfi_def_cfa_offset ENTER_FRAME

@@ -129,7 +129,7 @@ fn boot(device_tree: u64, level: u64, ticks: u64) -> Result<Outcome, BootError> 
             #[cfg(feature = "cpus")]
             crew,
         };
-        if selftest::run(&subject, &options, facts.guests.len()) == Outcome::Failure {
+        if selftest::run(&subject, &options, facts.guests_at_boot()) == Outcome::Failure {
             return Ok(Outcome::Failure);
         }
     }

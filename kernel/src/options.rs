@@ -5,6 +5,7 @@ use crate::pdx::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
+use core::time::Duration;
 use log::LevelFilter;
 use thiserror::Error;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub frametable: Form,
     /// `maxcpus=`: how many CPUs run, the one that boots included.
     pub max_cpus: NonZeroU16,
+    /// `slice=`: milliseconds that a vCPU runs at a time while another of its CPU is ready.
+    pub slice: NonZeroU16,
     /// `strict-guests`: whether a guest that cannot be started ends the boot.
     pub strict_guests: bool,
     /// `mitigations=`: whether exits from guests do what the CPU needs against speculation.
@@ -67,6 +70,11 @@ pub enum Ignored<'a> {
     Words(Vec<&'a str>),
 }
 
+/// A slice unless another is chosen, in milliseconds.
+const DEFAULT_SLICE: NonZeroU16 = NonZeroU16::new(10).expect("10 is not 0");
+/// The longest slice that can be chosen, in milliseconds.
+const MAX_SLICE: u16 = 1000;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -75,6 +83,7 @@ impl Default for Options {
             pdx: Policy::default(),
             frametable: Form::default(),
             max_cpus: NonZeroU16::MAX,
+            slice: DEFAULT_SLICE,
             strict_guests: false,
             mitigations: Mitigations::default(),
         }
@@ -99,6 +108,7 @@ impl Options {
                 "selftest" => Some((selftest(value).map(|choice| options.selftest = Some(choice)), SELF_TESTS)),
                 "pdx-compress" => Some((pdx(value).map(|policy| options.pdx = policy), POLICIES)),
                 "frametable" => Some((form(value).map(|form| options.frametable = form), FORMS)),
+                "slice" => Some((slice(value).map(|slice| options.slice = slice), SLICES)),
                 "maxcpus" => Some((value.parse().ok().map(|count| options.max_cpus = count), COUNTS)),
                 "mitigations" => Some((mitigations(value).map(|choice| options.mitigations = choice), MITIGATIONS)),
                 _ => None,
@@ -113,6 +123,11 @@ impl Options {
             ignored.push(Ignored::Words(unknown));
         }
         (options, ignored)
+    }
+
+    /// `slice=`, as a time.
+    pub fn slice(&self) -> Duration {
+        Duration::from_millis(self.slice.get().into())
     }
 
     /// The self-tests to run where there are as many guests to start.
@@ -133,7 +148,13 @@ const SELF_TESTS: &str = "all, off, the start of a name";
 const POLICIES: &str = "auto, mask, offset, off";
 const FORMS: &str = "directory, contiguous";
 const COUNTS: &str = "1 to 65535";
+const SLICES: &str = "1 to 1000";
 const MITIGATIONS: &str = "auto, off";
+
+/// A number of milliseconds.
+fn slice(value: &str) -> Option<NonZeroU16> {
+    value.parse().ok().filter(|slice: &NonZeroU16| slice.get() <= MAX_SLICE)
+}
 
 /// A level by its name, or by Linux's number, below which the numbers of printed levels lie: 3 is an error, 4 a
 /// warning, 6 information, 7 debugging (Linux, Documentation/admin-guide/kernel-parameters.txt, "loglevel=").

@@ -4,8 +4,8 @@
 //! a table, writes `target/bench-mmu.json` or `target/bench-mpu.json`, and fails if a limit is exceeded.
 
 use lacuna_tests::{
-    Boot, Figure, Outcome, Unit, counted, counted_alone_with_two_cpus, counted_with_two_cpus, figures_of_two_cpus,
-    guest_figures, image_bytes, mitigation_figures, output_directory, run_xen,
+    Boot, Figure, Outcome, Unit, counted, counted_alone_with_two_cpus, counted_in_turns, counted_with_two_cpus,
+    figures_of_turns, figures_of_two_cpus, guest_figures, image_bytes, mitigation_figures, output_directory, run_xen,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -80,11 +80,13 @@ fn mmu() -> io::Result<Vec<Figure>> {
     let two = counted_with_two_cpus(Boot::virt().plain_image().bootargs("loglevel=error mitigations=off"));
     // Without a hypervisor nobody says how it ends.
     let alone = Builder::new().name("bench.alone".into()).spawn(|| counted_alone_with_two_cpus(Boot::virt()).run())?;
-    let [two, alone] = join([start_boot("virt_two_cpus", two)?, alone]);
+    // The image with self-tests has the call by which a vCPU gives its turn up.
+    let turns = counted_in_turns(Boot::virt().bootargs("selftest=off loglevel=error mitigations=off"));
+    let [two, alone, turns] = join([start_boot("virt_two_cpus", two)?, alone, start_boot("virt_turns", turns)?]);
 
     let mut figures = vec![
-        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 576 * KIB),
-        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 448 * KIB),
+        bytes("image with self-tests", "any", image_bytes("LACUNA_IMAGE"), 640 * KIB),
+        bytes("image without self-tests", "any", image_bytes("LACUNA_PLAIN_IMAGE"), 512 * KIB),
         bytes("frametable", VERSAL_4, frametable(&versal_4), 9 * MIB),
         bytes("frametable", VERSAL_40, frametable(&versal_40), 82 * MIB),
         bytes("pool beside the frametable", VERSAL_40, versal_40.figure("pool bytes"), 4 * MIB),
@@ -100,6 +102,7 @@ fn mmu() -> io::Result<Vec<Figure>> {
     figures.extend(guest_figures(VIRT, 2_500_000, &virt_guest));
     figures.extend(guest_figures(VERSAL_40, 8_000_000, &versal_guest));
     figures.extend(figures_of_two_cpus(VIRT, &two, &alone));
+    figures.extend(figures_of_turns(VIRT, &turns));
     figures.extend(mitigation_figures("virt cortex-a57", &virt_guest, &mitigations));
     Ok(figures)
 }

@@ -152,6 +152,24 @@ pub fn counted_with_two_cpus(boot: Boot) -> Boot {
     count_with(boot.cpus(2), own_guest("mode=smp-bench").memory("16M").vcpus(2))
 }
 
+/// The boot, counting instructions as time, with two guests that give their one CPU to each other.
+pub fn counted_in_turns(boot: Boot) -> Boot {
+    let guest = |name, words| own_guest(words).memory("16M").name(name);
+    count_with(boot.guest(guest("first", "mode=turns-bench")), guest("second", "mode=turns-bench partner=yes"))
+}
+
+/// What a switch between two vCPUs costs, one way.
+pub fn figures_of_turns(machine: &'static str, boot: &Outcome) -> Vec<Figure> {
+    let value = number(&boot.console, "bench ", "turn").unwrap_or_else(|| boot.fail(&NoFigure("turn").to_string()));
+    vec![Figure {
+        what: "guest: turn given to a vCPU of another",
+        machine,
+        value,
+        limit: 900,
+        unit: Unit::Instructions,
+    }]
+}
+
 /// The same guest without a hypervisor.
 pub fn counted_alone_with_two_cpus(boot: Boot) -> Boot {
     boot.cpus(2).guest_alone("mode=smp-bench").option("-icount", "shift=0,sleep=off").within(Duration::from_secs(120))

@@ -28,8 +28,8 @@ pub use boot::{
 };
 pub use code::{Code, Instruction};
 pub use costs::{
-    Costs, counted, counted_alone_with_two_cpus, counted_with_two_cpus, figures as guest_figures, figures_of_two_cpus,
-    mitigation_figures, own_guest, run_xen,
+    Costs, counted, counted_alone_with_two_cpus, counted_in_turns, counted_with_two_cpus, figures as guest_figures,
+    figures_of_turns, figures_of_two_cpus, mitigation_figures, own_guest, run_xen,
 };
 pub use figures::{Figure, Unit};
 pub use guest::Guest;

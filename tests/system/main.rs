@@ -29,3 +29,4 @@ mod registers;
 mod small_guest;
 mod speculation;
 mod trees;
+mod turns;

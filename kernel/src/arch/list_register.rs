@@ -189,14 +189,17 @@ impl BitOr for Maintenance {
     }
 }
 
+/// The list registers of a vCPU, or their values while another vCPU has its CPU.
+pub trait ReadLists {
+    /// Reads a list register. `index` is below [`count`](ListRegisters::count).
+    fn read(&self, index: usize) -> ListRegister;
+}
+
 /// The hypervisor's side of the virtual CPU interface, on the physical CPU that runs the vCPU: empty list registers at
 /// first, and ICH_HCR_EL2.En set.
-pub trait ListRegisters {
+pub trait ListRegisters: ReadLists {
     /// How many list registers there are, from 1 to 16: ICH_VTR_EL2.ListRegs + 1.
     fn count(&self) -> usize;
-
-    /// Reads a list register. `index` is below [`count`](Self::count).
-    fn read(&self, index: usize) -> ListRegister;
 
     /// Writes a list register. `index` is below [`count`](Self::count).
     fn write(&mut self, index: usize, value: ListRegister);

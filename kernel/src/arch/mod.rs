@@ -2,7 +2,7 @@
 //!
 //! Code that handles values without instructions is pure and tested on the host: the formats of registers ([`pmsa`],
 //! [`list_register`], [`virtual_interface`], [`syndrome`], [`id_register`]), the values that registers get on each kind
-//! of CPU ([`controls`], [`el1_reset`]), and the traits behind which a model of the hardware can stand. `aarch64`
+//! of CPU ([`controls`], [`guest_registers`]), and the traits behind which a model of the hardware can stand. `aarch64`
 //! exists in the image only. [`Tlb`], [`Mpu`], [`zero`] and cache maintenance exist for both host and image.
 
 #[cfg(any(target_os = "none", test))]
@@ -11,7 +11,7 @@ pub mod capabilities;
 pub mod conduit;
 pub mod controls;
 #[cfg(any(not(target_os = "none"), feature = "mmu"))]
-pub mod el1_reset;
+pub mod guest_registers;
 #[cfg(not(target_os = "none"))]
 mod host;
 pub mod id_register;

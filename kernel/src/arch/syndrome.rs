@@ -98,6 +98,28 @@ pub enum Direction {
     Write,
 }
 
+/// The instruction that an exception of class 0x01 trapped: ISS.TI, bits 1:0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitInstruction {
+    /// WFI.
+    Wfi,
+    /// WFE.
+    Wfe,
+    /// WFIT or WFET.
+    WithTimeout,
+}
+
+impl WaitInstruction {
+    /// The instruction behind `syndrome`, whose class is 0x01.
+    pub const fn of(syndrome: Syndrome) -> Self {
+        match syndrome.0 & 0b11 {
+            0b00 => Self::Wfi,
+            0b01 => Self::Wfe,
+            _ => Self::WithTimeout,
+        }
+    }
+}
+
 impl Syndrome {
     /// The syndrome `esr`, as read from ESR_EL2.
     pub const fn new(esr: u64) -> Self {

@@ -20,6 +20,7 @@ const CHOSEN: &str = "/chosen";
 /// Adds what `/chosen` says to `facts`.
 pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result<(), FactsError> {
     facts.initrd(chosen);
+    facts.read_pools(chosen)?;
     // A list of nodes to enter instead of a recursion: the depth costs no stack.
     let mut pending = vec![(chosen, String::from(CHOSEN))];
     while let Some((parent, above)) = pending.pop() {
@@ -36,7 +37,7 @@ pub(super) fn read<'a>(chosen: FdtNode<'_, 'a>, facts: &mut Facts<'a>) -> Result
             if is_compatible(child, &GUEST) {
                 facts.reservations.extend(guests::static_memory(child, bus, &path)?.unwrap_or_default());
                 match above.as_str() {
-                    CHOSEN => facts.guests.extend(guests::read(child, bus, &path, &mut facts.warnings)?),
+                    CHOSEN => facts.guests.extend(guests::read(child, bus, &path, &facts.pools, &mut facts.warnings)?),
                     _ => facts.warnings.push(TreeWarning::GuestPlace { node: path.clone() }),
                 }
             }

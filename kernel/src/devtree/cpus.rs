@@ -38,7 +38,7 @@ impl Facts<'_> {
                 self.warnings.push(TreeWarning::CpuTwice { node, other, mpidr });
                 continue;
             }
-            self.cpus.push(CpuFacts { node, mpidr, enable: enable_method(child) });
+            self.cpus.push(CpuFacts { node, mpidr, enable: enable_method(child), phandle: node::phandle(child) });
         }
     }
 

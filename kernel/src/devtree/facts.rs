@@ -1,7 +1,7 @@
 //! The facts of a device tree that the boot needs, as types.
 
 use super::owned::{Owned, Owner};
-use super::parts::{Bank, Console, CpuFacts, GicFacts, Guest, PsciFacts};
+use super::parts::{Bank, Console, CpuFacts, CpuPool, GicFacts, Guest, GuestStart, PsciFacts};
 use super::refusal::FactsError;
 use super::warning::TreeWarning;
 use crate::base::addr::{PhysAddr, Span};
@@ -29,8 +29,10 @@ pub struct Facts<'a> {
     pub physical_timer: Option<Interrupt>,
     /// The interrupt of EL2's physical timer, likewise.
     pub hypervisor_timer: Option<Interrupt>,
-    /// The guests to be started, in the order of the tree.
+    /// The guests, in the order of the tree.
     pub guests: Vec<Guest>,
+    /// The CPU pools, in the order of the tree.
+    pub pools: Vec<CpuPool>,
     /// The hypervisor's command line.
     pub bootargs: Option<&'a str>,
     /// What was left out, and why.
@@ -51,6 +53,11 @@ impl Owned {
 }
 
 impl Facts<'_> {
+    /// Number of guests that start when the machine does.
+    pub fn guests_at_boot(&self) -> usize {
+        self.guests.iter().filter(|guest| guest.start == GuestStart::AtBoot).count()
+    }
+
     /// Adds a reservation of `size` bytes, which must not be empty.
     pub(super) fn reserve(&mut self, owner: Owner, start: u64, size: u64) -> Result<(), FactsError> {
         self.reservations.push(Owned::new(owner, start, size)?);

@@ -39,8 +39,8 @@ pub use facts::Facts;
 pub(crate) use node::{is_compatible, text};
 pub use owned::{MapPermission, Owned, Owner};
 pub use parts::{
-    Backing, Bank, Console, ConsoleDevice, CpuFacts, EnableMethod, GicFacts, Guest, GuestAddresses, GuestUart, Module,
-    ModuleRole, PsciFacts, RestartPolicy, Unmapped,
+    Backing, Bank, Console, ConsoleDevice, CpuFacts, CpuPool, EnableMethod, GicFacts, Guest, GuestAddresses,
+    GuestStart, GuestUart, HardAffinity, Module, ModuleRole, PoolCpu, PsciFacts, RestartPolicy, Unmapped,
 };
 pub use refusal::{FactsError, GicError, GuestNodeError, InterruptError};
 pub use survey::Survey;

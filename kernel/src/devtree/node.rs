@@ -34,6 +34,12 @@ pub(super) fn is_okay(status: Option<&[u8]>) -> bool {
     status.is_none_or(|status| matches!(text(status), Some("okay" | "ok")))
 }
 
+/// The number by which other nodes refer to this one.
+pub(super) fn phandle(node: FdtNode<'_, '_>) -> Option<u32> {
+    let value = value(node, "phandle").or_else(|| value(node, "linux,phandle"))?;
+    value.try_into().ok().map(u32::from_be_bytes)
+}
+
 /// The number in `cells`, big-endian, at most eight bytes.
 pub(super) fn number(cells: &[u8]) -> u64 {
     cells.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))

@@ -8,6 +8,7 @@ use crate::console::uart::{RegisterAccess, UartModel};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// One range of a memory node, as it stands there: nothing about its end is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,46 @@ pub struct CpuFacts {
     pub mpidr: Mpidr,
     /// How it is started.
     pub enable: EnableMethod,
+    /// The number by which other nodes refer to it.
+    pub phandle: Option<u32>,
+}
+
+/// A CPU pool: CPUs for the vCPUs of the guests that name it, and for no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuPool {
+    /// Path of its node.
+    pub node: String,
+    /// The number by which guests refer to it.
+    pub phandle: Option<u32>,
+    /// Its CPUs, at least one. None is in another pool.
+    pub cpus: Vec<PoolCpu>,
+}
+
+/// A CPU of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolCpu {
+    /// Path of its node.
+    pub node: String,
+    /// Its affinity.
+    pub mpidr: Mpidr,
+}
+
+/// `hard-affinity` of a vCPU: the CPUs that it may run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardAffinity {
+    /// The vCPU, below the number that its guest has.
+    pub vcpu: u32,
+    /// CPUs by number: the one that boots is 0, the others follow in the order of the tree.
+    pub cpus: Vec<RangeInclusive<u32>>,
+}
+
+/// When a guest starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestStart {
+    /// When the machine does.
+    AtBoot,
+    /// When somebody at the hypervisor's prompt says so: its node is disabled.
+    AtThePrompt,
 }
 
 /// `enable-method` of a CPU: how it is started.
@@ -107,8 +148,14 @@ pub struct Guest {
     pub node: String,
     /// Name of its node.
     pub name: String,
-    /// How many virtual CPUs it has: 1.
+    /// When it starts.
+    pub start: GuestStart,
+    /// Number of virtual CPUs.
     pub cpus: u32,
+    /// The CPUs of those vCPUs that may not run on every CPU.
+    pub affinities: Vec<HardAffinity>,
+    /// Index of its CPU pool.
+    pub pool: Option<usize>,
     /// Its RAM in bytes: whole pages, not 0.
     pub memory: u64,
     /// The UART that is emulated for it.

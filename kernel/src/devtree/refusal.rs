@@ -88,6 +88,18 @@ pub enum GuestNodeError {
     Memory { node: String, kib: u64 },
     #[error("{node} asks for {cpus} CPUs, a guest has 1 to {MAX_VCPUS}")]
     Cpus { node: String, cpus: u32 },
+    #[error("id of {node} is {id}, {guest} has {cpus} vCPUs, from 0 on")]
+    VcpuId { node: String, id: u32, guest: String, cpus: u32 },
+    #[error("{first} and {second} are both for vCPU {id}")]
+    TwoVcpus { first: String, second: String, id: u32 },
+    #[error("hard-affinity of {node} is '{value}' instead of CPU numbers such as 0-3,5")]
+    HardAffinity { node: String, value: String },
+    #[error("domain-cpupool of {node} names phandle {phandle:#x}, which no CPU pool has")]
+    NoSuchPool { node: String, phandle: u32 },
+    #[error("cpupool-cpus of {pool} names phandle {phandle:#x}, which no CPU has that can be used")]
+    PoolCpu { pool: String, phandle: u32 },
+    #[error("{cpu} is in {first} and in {second}")]
+    TwoPools { cpu: String, first: String, second: String },
     #[error("lacuna,restart of {node} is '{value}' instead of never, on-failure or always")]
     Restart { node: String, value: String },
     #[error("nr_spis of {node} is {spis}, a GIC has at most {MAX_SPIS}")]

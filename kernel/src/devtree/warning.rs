@@ -75,7 +75,7 @@ pub enum TreeWarning {
     Dom0 { module: String },
     #[error("{node} describes a guest, but not right below /chosen: not started")]
     GuestPlace { node: String },
-    #[error("{node} is disabled: not started")]
+    #[error("{node} is disabled: not started until somebody starts it at the prompt")]
     GuestDisabled { node: String },
     #[error("{node} has no cpus, which Xen requires: it gets 1")]
     NoCpus { node: String },

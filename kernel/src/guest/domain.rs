@@ -41,6 +41,8 @@ pub struct MachineFacts {
     pub midr: u64,
     /// Bits of a physical address.
     pub physical_bits: u32,
+    /// Bits of a VMID: 8 or 16.
+    pub vmid_bits: u32,
     /// Bits of a virtual interrupt's priority.
     pub priority_bits: u32,
 }
@@ -80,6 +82,8 @@ pub enum Reason {
     Module { node: String, reason: VmapError },
     #[error(transparent)]
     Interrupts(#[from] VgicShapeError),
+    #[error("this machine has VMIDs of {bits} bits, and guests with lower numbers have all of them")]
+    Vmids { bits: u32 },
     #[error("{what}: {reason}")]
     Heap { what: &'static str, reason: HeapShortage },
 }
@@ -88,6 +92,7 @@ pub enum Reason {
 pub struct Domain {
     name: String,
     id: DomainId,
+    vmid: Vmid,
     map: GuestMap,
     unmapped: Unmapped,
     memory: GuestMemory,
@@ -136,7 +141,8 @@ impl Domain {
         let heap = host.heap_bytes();
         let failed = |reason| BuildError { name: config.name.clone(), reason };
         reserve_heap(host, "the guest's state", state_bytes(config)).map_err(failed)?;
-        let translation = Config::new(machine.physical_bits);
+        let vmid = Vmid::of(id, machine.vmid_bits).ok_or(Reason::Vmids { bits: machine.vmid_bits }).map_err(failed)?;
+        let translation = Config::new(machine.physical_bits).with_vmids(machine.vmid_bits);
         let banks = banks(config, translation).map_err(failed)?;
         let map = GuestMap::new(&banks, config.cpus, config.uart).map_err(|error| failed(error.into()))?;
         let vgic = vgic(config, machine).map_err(|error| failed(error.into()))?;
@@ -148,6 +154,7 @@ impl Domain {
             Ok((stage2, placement)) => Ok(Self {
                 name: config.name.clone(),
                 id,
+                vmid,
                 map,
                 unmapped: config.unmapped,
                 memory,
@@ -285,7 +292,7 @@ impl Domain {
 
     /// VTTBR_EL2 for its vCPUs.
     pub fn vttbr(&self) -> u64 {
-        self.stage2.vttbr(Vmid::new(self.id.index() as u8))
+        self.stage2.vttbr(self.vmid)
     }
 
     /// Where kernel, device tree and ramdisk are.

@@ -22,6 +22,8 @@ pub mod memory;
 pub mod registry;
 #[cfg(all(target_os = "none", feature = "guests"))]
 pub mod run;
+pub mod seating;
 pub mod sysreg;
+pub mod turns;
 #[cfg(all(target_os = "none", feature = "guests"))]
 pub mod vcpu;

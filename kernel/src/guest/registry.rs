@@ -7,7 +7,7 @@ use crate::console::terminal::Focus;
 use crate::console::terminal::held::{Held, KeyFate};
 use crate::console::terminal::line_buffer::{Due, LineBuffer};
 use crate::console::{self, Urgency};
-use crate::devtree::{Guest, GuestUart, RestartPolicy};
+use crate::devtree::{Guest, GuestStart, GuestUart, RestartPolicy};
 use crate::guest::complaints::Complaints;
 use crate::guest::domain::{Domain, Home};
 use crate::guest::life::{End, Posted};
@@ -45,7 +45,7 @@ pub struct GuestSlot<'g> {
     resets: AtomicU64,
     /// How often it has started again by itself.
     restarts: AtomicU64,
-    /// Whether it has come to its last end.
+    /// Whether it has come to its last end, or has not been started yet.
     is_over: AtomicBool,
     /// Whether it is to be built, after its last end.
     is_wanted: AtomicBool,
@@ -54,7 +54,7 @@ pub struct GuestSlot<'g> {
 impl<'g> Registry<'g> {
     /// These guests, in the order of their numbers.
     pub fn new(slots: Vec<GuestSlot<'g>>) -> Self {
-        let alive = AtomicUsize::new(slots.len());
+        let alive = AtomicUsize::new(slots.iter().filter(|slot| !slot.is_over()).count());
         Self { slots, alive, is_quitting: AtomicBool::new(false) }
     }
 
@@ -150,7 +150,7 @@ impl<'g> GuestSlot<'g> {
             lines: SpinLock::new(LineBuffer::new()),
             resets: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
-            is_over: AtomicBool::new(false),
+            is_over: AtomicBool::new(config.start == GuestStart::AtThePrompt),
             is_wanted: AtomicBool::new(false),
         }
     }

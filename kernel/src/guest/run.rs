@@ -15,21 +15,25 @@ use crate::console::Urgency;
 use crate::cpu::crew::{self, Crew};
 use crate::cpu::firmware;
 use crate::cpu::last_words::Occupation;
-use crate::devtree::{Facts, Guest};
+use crate::devtree::{Facts, Guest, GuestStart};
 use crate::guest::domain::{BuildError, Domain, Home, MachineFacts};
 use crate::guest::exit::speculation::Speculation;
 use crate::guest::life::End;
 use crate::guest::registry::{GuestSlot, Registry};
-use crate::guest::vcpu::{self, CpuServices, Vcpu, keyboard};
+use crate::guest::seating::{Seating, SeatingError};
+use crate::guest::turns::TurnEnd;
+use crate::guest::vcpu::{CpuServices, Seat, Seats, Vcpu, keyboard};
 use crate::interrupts::{ControllerError, MachineGic};
 use crate::memory::HostMemory;
 use crate::options::{Mitigations, Options};
 use crate::{fatal, println};
 use aarch64_cpu::asm;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use log::{error, info, warn};
 
 /// Why no guest can run.
@@ -57,21 +61,9 @@ pub enum GuestError {
     /// No guest can be built; this is why the last cannot.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// No guest has CPUs.
+    /// A vCPU cannot have a CPU that its guest's node names.
     #[error(transparent)]
-    Cpus(#[from] CpuShortage),
-}
-
-/// There are too few CPUs for a guest.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{guest} needs CPUs of its own, one for each vCPU: {wanted}, of which {left} are free")]
-pub struct CpuShortage {
-    /// The guest's node.
-    pub guest: String,
-    /// One for each of its vCPUs.
-    pub wanted: usize,
-    /// CPUs without a vCPU.
-    pub left: usize,
+    Seating(#[from] SeatingError),
 }
 
 /// Everything that the CPUs share while guests run.
@@ -83,6 +75,8 @@ struct Guests<'g> {
     mitigations: Mitigations,
     /// Whether a guest that cannot be started ends the boot.
     strict: bool,
+    /// The slice of a vCPU that shares its CPU.
+    slice: Duration,
     /// All CPUs that serve.
     cpus: Vec<Home>,
     /// Guests that could not be started.
@@ -100,7 +94,8 @@ struct Guests<'g> {
 ///
 /// [`GuestError`] if none can be started.
 pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options) -> Result<Outcome, GuestError> {
-    let Some(first) = facts.guests.first() else { return Ok(Outcome::Success) };
+    let at_boot = |guest: &&Guest| guest.start == GuestStart::AtBoot;
+    let Some(first) = facts.guests.iter().find(at_boot) else { return Ok(Outcome::Success) };
     if semihosting::answers() {
         return Err(GuestError::Semihosting { guest: first.node.clone() });
     }
@@ -113,17 +108,18 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options)
     let machine = MachineFacts {
         midr: cpu::identity(),
         physical_bits: cpu::physical_address_bits(),
+        vmid_bits: virtualization::capabilities().vmid_bits,
         priority_bits: CpuInterface::features().priority_bits(),
     };
     let now = cpu::nanoseconds(cpu::ticks());
-    let (mut slots, mut refusals) = (Vec::new(), Refusals::default());
-    let mut free = cpus.iter().copied();
+    let mut slots = Vec::new();
+    let serving = crew.members().filter(|member| cpus.iter().any(|home| home.cpu == member.id()));
+    let mut seating = Seating::new(serving.map(|member| (member.id(), member.mpidr())), &facts.pools)?;
     for config in &facts.guests {
-        match take_cpus(config, &mut free) {
-            Ok(homes) => slots.push(GuestSlot::new(config, DomainId::new(slots.len() as u16), homes, now)),
-            Err(why) if options.strict_guests => return Err(why.into()),
-            Err(why) => refusals.add(why.into()),
-        }
+        let chosen = seating.seat(config)?;
+        let home = |cpu: &CpuId| cpus.iter().find(|home| home.cpu == *cpu).copied();
+        let homes = chosen.iter().filter_map(home).collect();
+        slots.push(GuestSlot::new(config, DomainId::new(slots.len() as u16), homes, now));
     }
     let guests = Guests {
         host,
@@ -132,8 +128,9 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options)
         controller,
         mitigations: options.mitigations,
         strict: options.strict_guests,
+        slice: options.slice(),
         cpus,
-        refusals: SpinLock::new(refusals),
+        refusals: SpinLock::new(Refusals::default()),
         has_failed: AtomicBool::new(false),
         building: SpinLock::new(()),
     };
@@ -142,7 +139,7 @@ pub fn run(host: &HostMemory, crew: &Crew, facts: &Facts<'_>, options: &Options)
     let refusals = guests.refusals.into_inner();
     let is_success = !guests.has_failed.load(Ordering::Relaxed) && refusals.count == 0;
     match refusals.last {
-        Some(last) if refusals.count == facts.guests.len() => Err(last),
+        Some(last) if refusals.count == facts.guests_at_boot() => Err(last),
         _ if is_success => Ok(Outcome::Success),
         _ => Ok(Outcome::Failure),
     }
@@ -192,18 +189,6 @@ fn join(crew: &Crew, controller: &MachineGic) -> Result<Vec<Home>, ControllerErr
     Ok(homes)
 }
 
-/// Takes a CPU for each vCPU of a guest.
-fn take_cpus(config: &Guest, free: &mut (impl Iterator<Item = Home> + Clone)) -> Result<Vec<Home>, CpuShortage> {
-    let wanted = config.cpus as usize;
-    let mut after = free.clone();
-    let homes: Vec<Home> = after.by_ref().take(wanted).collect();
-    if homes.len() < wanted {
-        return Err(CpuShortage { guest: config.node.clone(), wanted, left: homes.len() });
-    }
-    *free = after;
-    Ok(homes)
-}
-
 impl Guests<'_> {
     /// Serves the vCPUs of this CPU, until all guests have come to their ends.
     fn serve(&self, cpu: CpuId) {
@@ -213,26 +198,43 @@ impl Guests<'_> {
         if speculation.holds_loads_back() {
             firmware::call(WORKAROUND_2, 1);
         }
+        let seats = Seats::new(self.vcpus_of(cpu), cpu::ticks_in(self.slice));
         if home == 0 {
             info!("exits   {speculation}");
             self.build_all();
         }
         let interrupts = self.controller.interrupts();
-        let services = CpuServices { registry: &self.registry, controller: &self.controller, interrupts, speculation };
-        let own: Vec<(&GuestSlot<'_>, VcpuId)> = self.vcpus_of(cpu).collect();
+        let own_timers = [interrupts.virtual_timer, interrupts.physical_timer];
+        let services = CpuServices {
+            registry: &self.registry,
+            controller: &self.controller,
+            interrupts,
+            speculation,
+            own_timers: (!seats.is_shared()).then_some(own_timers),
+            seats,
+        };
+        let seats = &services.seats;
         while self.registry.is_alive() {
-            for (slot, vcpu) in &own {
-                self.turn(&services, slot, *vcpu);
+            for (index, seat) in seats.all().iter().enumerate().filter(|(_, seat)| !seat.is_on()) {
+                self.look_after(seats, index, seat);
             }
-            self.rest(&services, &own);
+            let now = cpu::ticks();
+            seats.wake(now);
+            match seats.next(now) {
+                Some(index) => match Vcpu::run(&services, index) {
+                    TurnEnd::Off => self.leave(seats, index),
+                    end => seats.end(cpu::ticks(), end),
+                },
+                None => self.rest(&services),
+            }
         }
     }
 
     /// Builds all guests, and has each start as soon as it is built.
     fn build_all(&self) {
-        keyboard::start(&self.registry, DomainId::new(0));
+        keyboard::start(&self.registry);
         let mut built = 0;
-        for slot in self.registry.slots() {
+        for slot in self.registry.slots().iter().filter(|slot| !slot.is_over()) {
             let _one = self.building.lock();
             match Domain::build(self.host, slot.config(), slot.id(), slot.homes(), self.machine) {
                 Ok(domain) => {
@@ -269,8 +271,9 @@ impl Guests<'_> {
         })
     }
 
-    /// Runs a vCPU of this CPU, if it is to start, and sees to its domain if that has ended.
-    fn turn<'s>(&'s self, services: &CpuServices<'_>, slot: &'s GuestSlot<'s>, vcpu: VcpuId) {
+    /// Switches a vCPU of this CPU that is off on if it is to start, and sees to its domain if that has ended.
+    fn look_after(&self, seats: &Seats<'_>, index: usize, seat: &Seat<'_>) {
+        let (slot, vcpu) = (seat.slot(), seat.vcpu());
         if vcpu == VcpuId::new(0) && slot.take_wanted() {
             let building = self.building.lock();
             let is_built = self.build_again(slot, true);
@@ -286,8 +289,23 @@ impl Guests<'_> {
         if !domain.life().has_ended()
             && let Some(entry) = domain.life().begin(vcpu)
         {
-            Vcpu::run(services, slot, &domain, vcpu, entry);
+            seats.begin(index, domain, entry);
+        } else {
+            self.retire(slot, domain);
         }
+    }
+
+    /// A vCPU of this CPU is off from now on.
+    fn leave(&self, seats: &Seats<'_>, index: usize) {
+        if let Some(domain) = seats.leave(index)
+            && let Some(seat) = seats.all().get(index)
+        {
+            self.retire(seat.slot(), domain);
+        }
+    }
+
+    /// Gives a domain back, and takes it apart if its life has ended and this CPU was the last to have it.
+    fn retire(&self, slot: &GuestSlot<'_>, domain: Arc<Domain>) {
         if let Some(domain) = slot.retire(domain) {
             self.after_life(slot, domain);
         }
@@ -312,24 +330,23 @@ impl Guests<'_> {
     }
 
     /// Waits for an interrupt, unless something is posted to a vCPU of this CPU.
-    fn rest(&self, services: &CpuServices<'_>, own: &[(&GuestSlot<'_>, VcpuId)]) {
-        let is_posted =
-            |(slot, vcpu): &(&GuestSlot<'_>, VcpuId)| slot.look(|domain| domain.life().inbox(*vcpu).is_filled());
-        let is_wanted = own.iter().any(|(slot, vcpu)| *vcpu == VcpuId::new(0) && slot.is_wanted());
-        if is_wanted || own.iter().any(|vcpu| is_posted(vcpu) == Some(true)) || !self.registry.is_alive() {
+    fn rest(&self, services: &CpuServices<'_>) {
+        let seats = &services.seats;
+        // No vCPU runs, so a timer that is due is EL2's to look at, and not that of a vCPU.
+        seats.evict();
+        if seats.all().iter().any(Seat::is_called) || !self.registry.is_alive() {
             return;
         }
+        seats.arm();
         // Interrupts are masked, and end WFI all the same: none is lost between the look and the wait.
         asm::wfi();
         let Some(id) = gic::acknowledge() else { return };
         gic::drop_priority(id);
         crew::stop_if_asked(Occupation::Idle);
         if services.interrupts.console == Some(id) {
-            // No vCPU was left for it.
-            keyboard::typed(&self.registry, &|_, _, _| ());
+            keyboard::typed(&self.registry, &|domain, vcpu, what| seats.show(domain, vcpu, what));
         } else if services.interrupts.hypervisor_timer == id {
-            let slots: Vec<&GuestSlot<'_>> = own.iter().map(|(slot, _)| *slot).collect();
-            vcpu::flush(&slots);
+            seats.flush();
         } else if id != KICK {
             self.controller.silence(id);
         }

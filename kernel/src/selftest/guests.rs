@@ -1,8 +1,9 @@
 //! The parts of a guest, tested on this CPU without a guest.
 
 use super::{Subject, Verdict};
-use crate::arch::aarch64::cpu;
 use crate::arch::aarch64::virtualization::{self, GuestRegime};
+use crate::arch::aarch64::{controls, cpu};
+use crate::arch::controls::{Sharing, hcr};
 use crate::base::addr::{GuestAddr, PAGE_SIZE};
 use crate::base::id::DomainId;
 use crate::frames::frametable::page_info::FrameOwner;
@@ -47,14 +48,16 @@ fn hardware_translates_as_planned(subject: &Subject<'_>) -> Verdict {
 
 /// Has the CPU translate every page of both banks, and those before and after.
 fn compare(memory: &GuestMemory, tables: &Stage2) -> Verdict {
+    let id = controls::id_registers();
     let regime = GuestRegime {
         vtcr: tables.config().vtcr(),
-        vttbr: tables.vttbr(Vmid::new(NUMBER)),
+        vttbr: tables.vttbr(Vmid::of(DomainId::new(NUMBER.into()), 8).ok_or("no VMID")?),
+        hcr: hcr(&id, Sharing::Alone),
         mpidr: 1 << 31,
         virtual_offset: 0,
     };
     // SAFETY: the tables map memory that is this test's, and live until it has left. There is no guest on this CPU.
-    unsafe { virtualization::enter(&regime) };
+    unsafe { virtualization::enter(&id, &regime) };
     let verdict = banks().iter().try_for_each(|bank| {
         let around = bank.start.get() - PAGE_SIZE..bank.end.get() + 2 * PAGE_SIZE;
         around.step_by(PAGE_SIZE as usize).try_for_each(|address| {

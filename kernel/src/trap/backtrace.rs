@@ -16,8 +16,8 @@ const MAX_DEPTH: usize = 32;
 /// Bytes for the symbol table. The tool that fills it says so if they are too few.
 const SYMBOL_BYTES: usize = match (cfg!(feature = "selftest"), MemorySystem::of_image()) {
     (true, MemorySystem::Mpu) => 28 << 10,
-    (true, MemorySystem::Mmu) => 38 << 10,
-    (false, _) => 30 << 10,
+    (true, MemorySystem::Mmu) => 42 << 10,
+    (false, _) => 34 << 10,
 };
 
 /// Room for the symbol table; the linker script puts it between read-only data.

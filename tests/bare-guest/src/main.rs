@@ -13,6 +13,8 @@
 //! | `mode=holes` | prints what is read where nothing is, writes there, and ends |
 //! | `mode=smp`, `psci=strict` | starts all its CPUs, has them interrupt, stop and start each other, and ends |
 //! | `mode=smp-bench` | counts what interrupts between two CPUs and CPU_ON cost, and ends |
+//! | `mode=turns`, `seed=`, `rounds=` | gives its CPU to others again and again, checks that all its registers hold, and ends |
+//! | `mode=turns-bench`, `partner` | counts what it costs to give its CPU to another guest that does the same, and ends |
 //! | `mode=spin` | uses its CPU, for ever |
 //! | `mode=crash`, `how=` | ends by an exception without a handler: `zero`, `undefined`, `stack`, `vbar`, `walk`; without a CPU: `cpu`; or in the next life: `reset` |
 //! | `mode=forge` | prints lines of the hypervisor's, and what terminals answer, for ever |
@@ -58,6 +60,8 @@ extern "C" fn guest_main(tree: u64, virtual_ticks: u64, physical_ticks: u64) -> 
         Some("holes") => modes::holes::run(&machine),
         Some("smp") => modes::smp::run(&machine),
         Some("smp-bench") => modes::smp::bench(&machine),
+        Some("turns") => modes::turns::run(&machine),
+        Some("turns-bench") => modes::turns::bench(&machine),
         Some("spin") => modes::spin(),
         Some("crash") => modes::crash::run(&machine),
         Some("forge") => bad::forge_for_ever(),

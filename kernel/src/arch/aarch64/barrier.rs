@@ -26,6 +26,8 @@ instructions! {
     /// No translation of the VMID in VTTBR_EL2 is left in a TLB of any CPU, of stage 1 or stage 2, nor one that was made of
     /// tables as they were before.
     drop_guest_translations: "dsb ishst" "tlbi vmalls12e1is" "dsb ish" "isb";
+    /// As [`drop_guest_translations`], of stage 1 and of this CPU alone.
+    drop_own_guest_translations: "tlbi vmalle1" "dsb nsh" "isb";
     /// No instruction is left in an instruction cache of any CPU.
     drop_instructions: "ic ialluis" "dsb ish" "isb";
 }

@@ -6,7 +6,7 @@
 
 use crate::arch::aarch64::{barrier, own};
 use crate::arch::controls::{Feature, IdRegisters};
-use crate::arch::el1_reset::{SCTLR_EL1, reset_registers};
+use crate::arch::guest_registers::{SCTLR_EL1, guest_registers};
 use arm_sysregs::el0::accessors as el0;
 use arm_sysregs::el1::accessors as el1;
 use arm_sysregs::el1::registers::{ElrEl1, EsrEl1, FarEl1, SctlrEl1, SpsrEl1};
@@ -24,7 +24,7 @@ pub unsafe fn reset(id: &IdRegisters) {
     macro_rules! clear {
         ($(
             $feature:ident {
-                $($name:ident $module:ident :: $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
+                $($name:ident $module:ident $read:ident $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
             }
         )*) => {
             $(
@@ -45,7 +45,7 @@ pub unsafe fn reset(id: &IdRegisters) {
     }
     // SAFETY: nothing runs at EL1, as the caller says, so no translation or access is controlled by it yet.
     unsafe { el1::write_sctlr_el1(SctlrEl1::from_bits_retain(SCTLR_EL1)) };
-    reset_registers!(clear);
+    guest_registers!(clear);
     barrier::isb();
     #[cfg(target_os = "none")]
     // SAFETY: the function clears registers that EL2, built without floating point, never holds anything in; they are not
@@ -79,14 +79,14 @@ global_asm!(
 /// What EL1 was about, for a report.
 #[derive(Clone, Copy, Debug)]
 pub struct El1Snapshot {
-    sctlr: u64,
-    vbar: u64,
-    esr: u64,
-    elr: u64,
-    far: u64,
-    ttbr: [u64; 2],
-    tcr: u64,
-    sp: [u64; 2],
+    pub(super) sctlr: u64,
+    pub(super) vbar: u64,
+    pub(super) esr: u64,
+    pub(super) elr: u64,
+    pub(super) far: u64,
+    pub(super) ttbr: [u64; 2],
+    pub(super) tcr: u64,
+    pub(super) sp: [u64; 2],
 }
 
 /// Reads what a report on a guest shows of EL1.

@@ -6,6 +6,8 @@
 pub mod barrier;
 #[cfg(target_os = "none")]
 pub mod cache;
+#[cfg(any(feature = "mmu", test))]
+pub mod context;
 pub mod controls;
 #[cfg(target_os = "none")]
 pub mod cpu;

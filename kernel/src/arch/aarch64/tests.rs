@@ -2,10 +2,11 @@
 //! write to any other register.
 
 use super::barrier::trace;
+use super::context::{self, GuestContext, StaleTranslations};
 use super::virtualization::GuestRegime;
 use super::{controls, el1, own, virtualization};
 use crate::arch::controls::tests::{OLD, with};
-use crate::arch::controls::{AT_START, Control, Feature, IdRegisters};
+use crate::arch::controls::{AT_START, Control, Feature, IdRegisters, Sharing, hcr};
 use arm_sysregs::el0::fake::{SYSREGS as EL0, SystemRegisters as El0Registers};
 use arm_sysregs::el0::registers as of_el0;
 use arm_sysregs::el1::fake::{SYSREGS as EL1, SystemRegisters as El1Registers};
@@ -206,11 +207,12 @@ fn a_guest_is_entered_and_left_in_the_order_that_tlbs_need() {
     let regime = GuestRegime {
         vtcr: 0x8002_3558,
         vttbr: 0x0001_0000_4567_8000,
+        hcr: hcr(&OLD, Sharing::Alone),
         mpidr: 0x8000_0001,
         virtual_offset: 0x1234_5678,
     };
     // SAFETY: there is no processor that could walk tables.
-    unsafe { virtualization::enter(&regime) };
+    unsafe { virtualization::enter(&OLD, &regime) };
     let inside = Registers::found();
     assert_eq!(inside.el2.vtcr_el2.bits(), regime.vtcr);
     assert_eq!(inside.el2.vttbr_el2.bits(), regime.vttbr);
@@ -220,7 +222,10 @@ fn a_guest_is_entered_and_left_in_the_order_that_tlbs_need() {
     let hcr = inside.el2.hcr_el2.bits();
     assert_eq!(hcr & (VM | HOST), VM | HOST);
     // Stage 2 is on, and known to be, before translations are dropped: none of before comes back.
-    assert_eq!(trace::take(), [("isb", 0), ("isb", hcr), ("drop_guest_translations", hcr), ("drop_instructions", hcr)]);
+    assert_eq!(
+        trace::take(),
+        [("isb", HOST), ("isb", HOST), ("isb", hcr), ("drop_guest_translations", hcr), ("drop_instructions", hcr)]
+    );
 
     let mut running = inside.clone();
     running.el0.cntv_ctl_el0 = of_el0::CntvCtlEl0::from_bits_retain(1);
@@ -233,4 +238,100 @@ fn a_guest_is_entered_and_left_in_the_order_that_tlbs_need() {
     assert_eq!(Registers::found(), expected, "timers are off, the rest of EL1 stays until the next guest");
     // The TLB is invalidated while VMID and stage 2 are still the guest's.
     assert_eq!(trace::take(), [("isb", hcr), ("drop_guest_translations", hcr), ("isb", HOST)]);
+}
+
+/// A vCPU's registers, all different: a register that is forgotten, or loaded into another, is seen.
+fn scatter(all: &mut Registers, features: &[Feature], seed: u64) {
+    let mut before = Registers::default();
+    before.fill_el1(u64::MAX, features);
+    let mut value = seed;
+    macro_rules! scatter {
+        ($place:ident $types:ident: $($register:ident $type:ident)*) => {
+            $(if before.$place.$register.bits() != 0 {
+                value = value.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                all.$place.$register = $types::$type::from_bits_retain(value);
+            })*
+        };
+        ($place:ident: $($register:ident)*) => {
+            $(if before.$place.$register != 0 {
+                value = value.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                all.$place.$register = value;
+            })*
+        };
+    }
+    scatter!(el1 of_el1: cpacr_el1 CpacrEl1 ttbr0_el1 Ttbr0El1 ttbr1_el1 Ttbr1El1 tcr_el1 TcrEl1 spsr_el1 SpsrEl1);
+    scatter!(el1 of_el1: elr_el1 ElrEl1 esr_el1 EsrEl1 far_el1 FarEl1 par_el1 ParEl1 mair_el1 MairEl1 vbar_el1 VbarEl1);
+    scatter!(el1 of_el1: contextidr_el1 ContextidrEl1 tpidr_el1 TpidrEl1 cntkctl_el1 CntkctlEl1 csselr_el1 CsselrEl1);
+    scatter!(el1 of_el1: mdscr_el1 MdscrEl1 sp_el1 SpEl1 apiakeylo_el1 ApiakeyloEl1 apiakeyhi_el1 ApiakeyhiEl1);
+    scatter!(el1: afsr0_el1 afsr1_el1 amair_el1);
+    scatter!(el0 of_el0: tpidr_el0 TpidrEl0 tpidrro_el0 TpidrroEl0 cntp_ctl_el0 CntpCtlEl0 cntp_cval_el0 CntpCvalEl0);
+    scatter!(el0 of_el0: cntv_ctl_el0 CntvCtlEl0 cntv_cval_el0 CntvCvalEl0);
+    scatter!(own: sp_el0 apibkeylo_el1 apibkeyhi_el1 apdakeylo_el1 apdakeyhi_el1 apdbkeylo_el1 apdbkeyhi_el1);
+    scatter!(own: apgakeylo_el1 apgakeyhi_el1 smpri_el1 tpidr2_el0 mpam1_el1 mpam0_el1);
+    scatter!(el2 of_el2: vdisr_el2 VdisrEl2 vsesr_el2 VsesrEl2);
+    all.el1.sctlr_el1 = of_el1::SctlrEl1::from_bits_retain(value ^ 0xff);
+}
+
+#[test]
+fn a_switch_stores_and_loads_every_register_that_a_start_resets() {
+    let _alone = alone();
+    for features in choices() {
+        let id = with(&features);
+        let regime = |n: u64| GuestRegime {
+            vtcr: 0x8002_3558,
+            vttbr: n << 48 | 0x4567_8000,
+            hcr: hcr(&id, Sharing::Shared),
+            mpidr: 0x8000_0000 | n,
+            virtual_offset: 0x1234_5678 * n,
+        };
+        let mut contexts = [GuestContext::default(), GuestContext::default()];
+        let mut expected = Vec::new();
+        for (n, context) in contexts.iter_mut().enumerate() {
+            let mut all = Registers::of(&id);
+            scatter(&mut all, &features, n as u64 + 1);
+            all.put();
+            context.store(&id);
+            let mut off = all.clone();
+            off.el0.cntv_ctl_el0 = of_el0::CntvCtlEl0::empty();
+            off.el0.cntp_ctl_el0 = of_el0::CntpCtlEl0::empty();
+            assert_eq!(Registers::found(), off, "{features:?}");
+            let of = regime(n as u64);
+            all.el2.vtcr_el2 = of_el2::VtcrEl2::from_bits_retain(of.vtcr);
+            all.el2.vttbr_el2 = of_el2::VttbrEl2::from_bits_retain(of.vttbr);
+            all.el2.vmpidr_el2 = of_el2::VmpidrEl2::from_bits_retain(of.mpidr);
+            all.el2.cntvoff_el2 = of_el2::CntvoffEl2::from_bits_retain(of.virtual_offset);
+            all.el2.hcr_el2 = of_el2::HcrEl2::from_bits_retain(of.hcr);
+            expected.push(all);
+        }
+        trace::take();
+        for n in [0, 1, 0, 1] {
+            let stale = if n == 0 { StaleTranslations::None } else { StaleTranslations::Possible };
+            // SAFETY: there is no processor that could walk tables.
+            unsafe { contexts[n].load(&id, &regime(n as u64), stale) };
+            // DISR_EL1 is EL2's own, and is not touched.
+            expected[n].el1.disr_el1 = Registers::found().el1.disr_el1;
+            assert_eq!(Registers::found(), expected[n], "{features:?}");
+            let flush = trace::take().iter().any(|(what, _)| *what == "drop_own_guest_translations");
+            assert_eq!(flush, n == 1);
+        }
+    }
+}
+
+#[test]
+fn a_timer_is_due_when_it_is_on_and_not_masked() {
+    let _alone = alone();
+    let due = |virtual_timer: (u64, u64), physical_timer: (u64, u64)| {
+        let mut all = Registers::default();
+        all.el0.cntv_ctl_el0 = of_el0::CntvCtlEl0::from_bits_retain(virtual_timer.0);
+        all.el0.cntv_cval_el0 = of_el0::CntvCvalEl0::from_bits_retain(virtual_timer.1);
+        all.el0.cntp_ctl_el0 = of_el0::CntpCtlEl0::from_bits_retain(physical_timer.0);
+        all.el0.cntp_cval_el0 = of_el0::CntpCvalEl0::from_bits_retain(physical_timer.1);
+        all.put();
+        context::timer_deadline(1000)
+    };
+    assert_eq!(due((0, 5), (0, 5)), None);
+    assert_eq!(due((3, 5), (2, 5)), None);
+    assert_eq!(due((1, 5), (0, 5)), Some(1005));
+    assert_eq!(due((1, 5), (5, 900)), Some(900));
+    assert_eq!(due((1, u64::MAX), (0, 0)), Some(u64::MAX), "far away is not long ago");
 }

@@ -1,7 +1,7 @@
 //! EL2's control of EL1 on this CPU: stage 2, traps, and a guest's identity and counters.
 
 use crate::arch::aarch64::{barrier, controls, el1};
-use crate::arch::controls::{Control, hcr};
+use crate::arch::controls::{Control, IdRegisters};
 #[cfg(target_os = "none")]
 use crate::{
     arch::{aarch64::cpu, capabilities::Capabilities},
@@ -28,6 +28,8 @@ pub struct GuestRegime {
     pub vtcr: u64,
     /// VTTBR_EL2: VMID and root table.
     pub vttbr: u64,
+    /// HCR_EL2, as [`hcr`](crate::arch::controls::hcr) decides.
+    pub hcr: u64,
     /// VMPIDR_EL2: the affinity that the guest sees.
     pub mpidr: u64,
     /// CNTVOFF_EL2: what the physical counter says when the guest's virtual counter is at 0.
@@ -61,17 +63,19 @@ pub fn capabilities() -> Capabilities {
     }
 }
 
-/// Makes EL1 of this CPU a guest's: its memory, its identity, and registers as after reset. What it may
-/// do is said by HCR_EL2, and by the controls that were set at start.
+/// Gives EL1 of this CPU, which has the ID registers `id`, to a vCPU that starts: its memory, its identity, and registers
+/// as after reset. HCR_EL2 and the controls that were set at start decide what it may do.
 ///
 /// # Safety
 ///
+/// - HCR_EL2 of `regime` must be [`hcr`](crate::arch::controls::hcr)'s for this CPU.
 /// - `regime` must lead to complete stage 2 tables that map the guest's own memory and nothing else, already visible to
 ///   walks, until [`leave`].
-/// - No other guest may be on this CPU.
-pub unsafe fn enter(regime: &GuestRegime) {
-    let id = controls::id_registers();
-    // SAFETY: stage 2 is off (HCR_EL2.VM), as no other guest is here, so its control has no effect yet.
+/// - No other vCPU may be on this CPU; the state of one that was is stored, or no longer needed.
+pub unsafe fn enter(id: &IdRegisters, regime: &GuestRegime) {
+    // Stage 2 of a vCPU that was stored may still be on.
+    detach();
+    // SAFETY: stage 2 is off (HCR_EL2.VM), so its control has no effect yet.
     unsafe { el2::write_vtcr_el2(VtcrEl2::from_bits_retain(regime.vtcr)) };
     // SAFETY: the tables are complete and map the guest's own memory, as the caller says.
     unsafe { el2::write_vttbr_el2(VttbrEl2::from_bits_retain(regime.vttbr)) };
@@ -79,9 +83,9 @@ pub unsafe fn enter(regime: &GuestRegime) {
     el2::write_vpidr_el2(VpidrEl2::from_bits_retain(read_midr_el1().bits()));
     el2::write_vmpidr_el2(VmpidrEl2::from_bits_retain(regime.mpidr));
     // SAFETY: the caller says that no guest is on this CPU.
-    unsafe { el1::reset(&id) };
+    unsafe { el1::reset(id) };
     el2::write_cntvoff_el2(CntvoffEl2::from_bits_retain(regime.virtual_offset));
-    controls::write(Control::Hcr, hcr(&id));
+    controls::write(Control::Hcr, regime.hcr);
     barrier::isb();
     // Nothing of an earlier owner of this VMID, and nothing that was in this memory before the guest's code.
     barrier::drop_guest_translations();
@@ -110,6 +114,25 @@ pub fn leave() {
     barrier::isb();
     // While HCR_EL2.VM is still 1, so that it is this VMID's stage 2 that goes.
     barrier::drop_guest_translations();
+    detach();
+}
+
+/// Drops all translations of a guest whose vCPU is not on this CPU and never will be again.
+///
+/// # Safety
+///
+/// No vCPU may be on this CPU; the state of one that was is stored, or no longer needed.
+#[cfg(target_os = "none")]
+pub unsafe fn forget(regime: &GuestRegime) {
+    detach();
+    // SAFETY: the tables are still those of the guest, and EL1 does not run.
+    unsafe { el2::write_vttbr_el2(VttbrEl2::from_bits_retain(regime.vttbr)) };
+    controls::write(Control::Hcr, regime.hcr);
+    leave();
+}
+
+/// Turns stage 2 off.
+fn detach() {
     // SAFETY: as the entry code left it: EL2 runs with E2H = 0, and EL1 does not run.
     unsafe { el2::write_hcr_el2(HcrEl2::from_bits_retain(HCR_HOST)) };
     // SAFETY: no translation uses it, as stage 2 is off.

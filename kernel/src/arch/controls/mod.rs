@@ -158,7 +158,7 @@ impl Control {
     pub const fn value(self, id: &IdRegisters) -> Option<u64> {
         use Feature::{Amu, ExtendedHcr, FineGrained, FineGrained2, Mpam};
         let (exists, value) = match self {
-            Self::Hcr => (true, hcr(id)),
+            Self::Hcr => (true, hcr(id, Sharing::Alone)),
             Self::Cptr => (true, cptr(id)),
             Self::Mdcr => (true, mdcr(id)),
             // It traps what AArch32 alone has.
@@ -184,8 +184,17 @@ impl Control {
     }
 }
 
-/// HCR_EL2 while a guest runs (DDI 0487, D24.2.49): bit, and what for.
-pub const fn hcr(id: &IdRegisters) -> u64 {
+/// Whether a vCPU has its CPU to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// It has: it waits by the CPU's own WFI.
+    Alone,
+    /// Other vCPUs run there too: a vCPU that waits gives the CPU to them.
+    Shared,
+}
+
+/// HCR_EL2 while a guest runs (DDI 0487, D24.2.49), bit by bit with its purpose.
+pub const fn hcr(id: &IdRegisters, sharing: Sharing) -> u64 {
     const ALWAYS: u64 = 1 << 31 // RW: EL1 is AArch64
         | 1 << 21 // TACR: ACTLR_EL1 is implementation defined, and may be shared with EL2
         | 1 << 20 // TIDCP: so are these encodings
@@ -199,7 +208,12 @@ pub const fn hcr(id: &IdRegisters) -> u64 {
         | 1 << 2 // PTW: a stage 1 walk through device memory faults
         | 1 << 1 // SWIO: invalidation by set and way also cleans
         | 1; // VM: stage 2
+    let waits = match sharing {
+        Sharing::Alone => 0,
+        Sharing::Shared => 1 << 14 | 1 << 13, // TWE and TWI: WFE and WFI
+    };
     ALWAYS
+        | waits
         | id.bits(Feature::PointerAuthentication, 1 << 41 | 1 << 40) // API and APK: not trapped
         | id.bits(Feature::LimitedOrdering, 1 << 35) // TLOR
         | id.bits(Feature::Ras, 1 << 36) // TERR: error records

@@ -5,6 +5,7 @@
 //! out: a guest that needs them will miss them, and the warning says why.
 
 use super::super::node::{is_compatible, text};
+use super::placement::is_vcpu;
 use super::{GUEST, SHARED_MEMORY};
 use fdt::node::FdtNode;
 
@@ -28,7 +29,7 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
             Meaning::Known
         }
         ("memory" | "cpus" | "vpl011" | "nr_spis" | "trap-unmapped-accesses", _) => Meaning::Known,
-        ("xen,static-mem" | "direct-map", _) => Meaning::Known,
+        ("xen,static-mem" | "direct-map" | "domain-cpupool", _) => Meaning::Known,
         ("lacuna,restart" | "lacuna,restart-limit", _) => Meaning::Known,
         ("#xen,static-mem-address-cells" | "#xen,static-mem-size-cells", _) => Meaning::Known,
         ("xen,enhanced" | "passthrough", Some("disabled")) | ("xen,sci_type", Some("none")) => Meaning::Known,
@@ -40,7 +41,6 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
 
         ("xen,enhanced", _) => Meaning::Ignored("there are none of Xen's interfaces"),
         ("capabilities", _) => Meaning::Ignored("no guest has any over others"),
-        ("domain-cpupool", _) => Meaning::Ignored("there are no CPU pools"),
         ("sve", _) => Meaning::Ignored("guests have no SVE"),
         ("xen,domain-p2m-mem-mb", _) => Meaning::Ignored("page tables of guests come from all free RAM"),
         ("max_grant_version" | "max_grant_frames" | "max_maptrack_frames", _) => {
@@ -54,8 +54,8 @@ pub(super) fn of_property(name: &str, value: &[u8]) -> Meaning {
 pub(super) fn of_node(node: FdtNode<'_, '_>) -> Meaning {
     if is_compatible(node, &SHARED_MEMORY) {
         Meaning::Unsupported("guests share no memory")
-    } else if is_compatible(node, &["xen,vcpu"]) {
-        Meaning::Ignored("CPUs are not pinned")
+    } else if is_vcpu(node) {
+        Meaning::Known
     } else if is_compatible(node, &["xen,evtchn", "xen,evtchn-v1"]) {
         Meaning::Ignored("there are no event channels")
     } else if is_compatible(node, &GUEST) {

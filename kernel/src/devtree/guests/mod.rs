@@ -7,12 +7,13 @@
 
 mod meaning;
 mod modules;
+mod placement;
 
 pub(super) use modules::ModuleKind;
 
 use super::node::{self, is_okay, number, ranges};
 use super::owned::{Owned, Owner};
-use super::parts::{Backing, Guest, GuestAddresses, GuestUart, RestartPolicy, Unmapped};
+use super::parts::{Backing, CpuPool, Guest, GuestAddresses, GuestStart, GuestUart, RestartPolicy, Unmapped};
 use super::refusal::{FactsError, GuestNodeError};
 use super::warning::TreeWarning;
 use crate::base::addr::{PAGE_SIZE, Span};
@@ -29,24 +30,49 @@ pub(super) const GUEST: [&str; 1] = ["xen,domain"];
 /// What a node of memory that guests share is compatible with.
 pub(super) const SHARED_MEMORY: [&str; 1] = ["xen,domain-shared-memory-v1"];
 
-/// The guest that `node` describes, a child of `/chosen`, whose cells `chosen` has; `None` if it is disabled.
+/// The guest that `node` describes, a child of `/chosen`, whose cells `chosen` has. A guest that is disabled and cannot be
+/// had is `None`.
 pub(super) fn read(
     node: FdtNode<'_, '_>,
     chosen: CellSizes,
     path: &str,
+    pools: &[CpuPool],
     warnings: &mut Vec<TreeWarning>,
 ) -> Result<Option<Guest>, FactsError> {
-    if !is_okay(node::value(node, "status")) {
-        warnings.push(TreeWarning::GuestDisabled { node: path.into() });
-        return Ok(None);
+    if is_okay(node::value(node, "status")) {
+        return read_as(GuestStart::AtBoot, node, chosen, path, pools, warnings).map(Some);
     }
+    match read_as(GuestStart::AtThePrompt, node, chosen, path, pools, warnings) {
+        Ok(guest) => {
+            warnings.push(TreeWarning::GuestDisabled { node: path.into() });
+            Ok(Some(guest))
+        }
+        Err(error) => {
+            warnings.push(TreeWarning::LeftOut { error });
+            Ok(None)
+        }
+    }
+}
+
+fn read_as(
+    start: GuestStart,
+    node: FdtNode<'_, '_>,
+    chosen: CellSizes,
+    path: &str,
+    pools: &[CpuPool],
+    warnings: &mut Vec<TreeWarning>,
+) -> Result<Guest, FactsError> {
     check_properties(node, path, warnings)?;
     let modules = Modules::read(node, path, warnings)?;
     let memory = memory(node, path)?;
-    Ok(Some(Guest {
+    let cpus = cpus(node, path, warnings)?;
+    Ok(Guest {
         node: path.into(),
         name: node.name.into(),
-        cpus: cpus(node, path, warnings)?,
+        start,
+        cpus,
+        affinities: placement::affinities(node, path, cpus, warnings)?,
+        pool: placement::pool(node, path, pools)?,
         memory,
         uart: node::value(node, "vpl011").map_or(GuestUart::None, |_| GuestUart::Pl011),
         spis: spis(node, path)?,
@@ -57,7 +83,7 @@ pub(super) fn read(
         kernel: modules.kernel.ok_or_else(|| GuestNodeError::NoKernel { node: path.into() })?,
         ramdisk: modules.ramdisk,
         device_tree: modules.device_tree,
-    }))
+    })
 }
 
 /// Refuses or names what is not read.

@@ -4,11 +4,9 @@
 //! only identify a device take the shortest path.
 
 use crate::arch::aarch64::el1::{self, Timer};
-use crate::arch::aarch64::el2_timer;
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
 use crate::base::addr::GuestAddr;
 use crate::base::id::{Intid, VcpuId};
-use crate::console::PAUSE;
 use crate::guest::device::size::Size;
 use crate::guest::device::vgic::{GicAccess, Kick};
 use crate::guest::domain::Devices;
@@ -184,7 +182,7 @@ impl Vcpu<'_> {
         if let Some(byte) = sent
             && self.slot.print(byte)
         {
-            el2_timer::start(PAUSE);
+            self.services.seats.flush_later();
         }
         Ok(())
     }

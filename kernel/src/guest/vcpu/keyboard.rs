@@ -27,10 +27,11 @@ struct Typing {
 
 static TYPING: SpinLock<Typing> = SpinLock::new(Typing { input: Input::new(0, Focus::Hypervisor), line: Line::new() });
 
-/// Gives the keyboard to the guest `first` of `registry`, and listens.
-pub fn start(registry: &Registry<'_>, first: DomainId) {
-    TYPING.lock().input = Input::new(registry.slots().len(), Focus::Guest(first));
-    console::set_raw(Focus::Guest(first));
+/// Gives the keyboard to the first guest of `registry` that starts, and listens.
+pub fn start(registry: &Registry<'_>) {
+    let first = registry.alive_from(Focus::Guest(DomainId::new(0)));
+    TYPING.lock().input = Input::new(registry.slots().len(), first);
+    console::set_raw(first);
     console::set_keyboard(Keyboard::Heard);
 }
 

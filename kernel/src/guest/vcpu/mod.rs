@@ -1,6 +1,6 @@
-//! A virtual CPU on its own physical CPU.
+//! A virtual CPU on its physical CPU.
 //!
-//! `run` enters the guest and handles its exits; `access` emulates loads and stores of devices, `faults` answers the
+//! `seat` holds the vCPUs of a CPU and switches between them; `run` enters the guest and handles its exits; `access` emulates loads and stores of devices, `faults` answers the
 //! guest's errors, `keyboard` passes typed characters on, and `monitor` executes the commands of the hypervisor's
 //! prompt. Decisions that do not need the processor are in [`crate::guest::exit`] and [`crate::guest::sysreg`].
 
@@ -9,15 +9,17 @@ mod faults;
 pub mod keyboard;
 pub mod monitor;
 mod run;
+mod seat;
 
-pub use run::flush;
+pub use seat::{Seat, Seats};
 
 use crate::arch::aarch64::gic::list_registers::CpuInterface;
-use crate::base::id::{DomainId, VcpuId};
+use crate::base::id::{DomainId, PhysIntid, VcpuId};
 use crate::guest::domain::Domain;
 use crate::guest::exit::speculation::Speculation;
 use crate::guest::life::Posted;
 use crate::guest::registry::{GuestSlot, Registry};
+use crate::guest::turns::TurnEnd;
 use crate::interrupts::{Interrupts, MachineGic};
 
 /// Bytes of an A64 instruction: how far the program counter moves when one has been carried out for the guest.
@@ -33,7 +35,7 @@ pub enum Next {
     Leave = 1,
 }
 
-/// Shows what was asked for of a vCPU, if that is the vCPU which this CPU has left to take keys.
+/// Shows the requested state of a vCPU of this CPU.
 pub type ShowOwn<'s> = &'s dyn Fn(DomainId, VcpuId, Posted);
 
 /// What a CPU of the machine has for the vCPUs that it runs.
@@ -46,6 +48,11 @@ pub struct CpuServices<'g> {
     pub interrupts: Interrupts,
     /// What this CPU needs against speculation.
     pub speculation: Speculation,
+    /// The vCPUs of this CPU.
+    pub seats: Seats<'g>,
+    /// The interrupts of the virtual and the physical timer, where each that arrives is the vCPU's: where it has the CPU to
+    /// itself. Where vCPUs take turns, a level that falls may still be the last one's, and the timer must be looked at.
+    pub own_timers: Option<[PhysIntid; 2]>,
 }
 
 /// A virtual CPU that runs.
@@ -60,4 +67,6 @@ pub struct Vcpu<'d> {
     pub(super) slot: &'d GuestSlot<'d>,
     /// What this CPU has for it.
     pub(super) services: &'d CpuServices<'d>,
+    /// How its turn ends, once a handler returns [`Next::Leave`].
+    pub(super) end: TurnEnd,
 }

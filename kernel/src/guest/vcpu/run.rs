@@ -1,30 +1,28 @@
-//! A virtual CPU on its own physical CPU: entry, and the handling of each exit.
+//! A turn of a virtual CPU on its physical CPU: entry, and the handling of each exit.
 //!
 //! Entered from `boot/src/vectors.S` with the guest's registers on the stack, and left the same way: an exit is save,
 //! dispatch, restore. List registers, timers and the rest of EL1 stay in the hardware, so an exit that does not concern
 //! them does not touch them. Interrupts are masked while EL2 runs.
 
-use crate::arch::aarch64::gic::list_registers::CpuInterface;
-use crate::arch::aarch64::virtualization::{self, GuestRegime, PSTATE_START};
-use crate::arch::aarch64::{cpu, el2_timer, gic};
+use crate::arch::aarch64::context::timer_deadline;
+use crate::arch::aarch64::el1::{self, Timer};
+use crate::arch::aarch64::{cpu, gic};
 use crate::arch::sgi::KICK;
-use crate::arch::syndrome::{Direction, Syndrome};
-use crate::base::id::{Intid, PhysIntid, VcpuId};
-use crate::console::{PAUSE, Urgency};
+use crate::arch::syndrome::{Direction, Syndrome, WaitInstruction};
+use crate::base::id::{Intid, PhysIntid};
 use crate::cpu::block::block;
 use crate::cpu::crew;
 use crate::cpu::firmware;
 #[cfg(feature = "selftest")]
 use crate::cpu::fixup;
 use crate::cpu::last_words::Occupation;
-use crate::guest::device::vgic::Affinity;
-use crate::guest::domain::Domain;
 use crate::guest::exit::psci::{self, CallAnswer};
 use crate::guest::exit::speculation::AtExit;
 use crate::guest::layout;
 use crate::guest::life::{End, EntryState, Posted, Refused};
-use crate::guest::registry::GuestSlot;
 use crate::guest::sysreg::{Handling, Trap, filtered, handling};
+use crate::guest::turns::TurnEnd;
+use crate::guest::vcpu::seat::{Admission, On};
 use crate::guest::vcpu::{CpuServices, INSTRUCTION_BYTES, Next, Vcpu, keyboard, monitor};
 use crate::interrupts::Interrupts;
 use aarch64_cpu::asm;
@@ -36,6 +34,7 @@ use log::{Level, log_enabled};
 
 /// ESR_EL2.EC, bits 31:26, for what a guest is expected to do (DDI 0487, D24.2.37).
 mod exception {
+    pub const WAIT: u64 = 0x01;
     pub const HVC: u64 = 0x16;
     pub const SMC: u64 = 0x17;
     pub const SYSTEM_REGISTER: u64 = 0x18;
@@ -47,6 +46,11 @@ mod exception {
 /// the range for hypervisors (SMCCC, DEN0028, 6.1).
 #[cfg(feature = "selftest")]
 const FAULT_AT_EL2: u32 = 0x8600_5354;
+
+/// Another one: the vCPU gives its turn up, as by a WFE that is trapped. QEMU does not trap WFE. Returns 1 if another vCPU
+/// was ready, else 0.
+#[cfg(feature = "selftest")]
+const GIVE_TURN_UP: u32 = 0x8600_5455;
 
 /// A synchronous exception of the guest, from EL1 or from EL0, which left these in ESR_EL2 and SPSR_EL2.
 #[unsafe(no_mangle)]
@@ -61,6 +65,7 @@ extern "C" fn lacuna_guest_synchronous(vcpu: &mut Vcpu<'_>, frame: &mut GuestFra
             vcpu.call(frame, esr)
         }
         exception::INSTRUCTION_ABORT => vcpu.instruction_abort(frame, esr, pstate),
+        exception::WAIT => vcpu.trapped_wait(frame, esr),
         _ => vcpu.unexpected(frame, esr, pstate),
     }
 }
@@ -71,17 +76,20 @@ extern "C" fn lacuna_guest_interrupt(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame
     // None if it has gone meanwhile.
     let Some(id) = gic::acknowledge() else { return Next::Resume };
     gic::drop_priority(id);
-    let Interrupts { virtual_timer, physical_timer, maintenance, .. } = vcpu.services.interrupts;
-    if id == virtual_timer {
-        return vcpu.forward(id, layout::VIRTUAL_TIMER_INTID);
-    }
-    if id == physical_timer {
-        return vcpu.forward(id, layout::PHYSICAL_TIMER_INTID);
+    let Interrupts { maintenance, .. } = vcpu.services.interrupts;
+    if let Some([virtual_timer, physical_timer]) = vcpu.services.own_timers {
+        if id == virtual_timer {
+            return vcpu.forward(id, layout::VIRTUAL_TIMER_INTID);
+        }
+        if id == physical_timer {
+            return vcpu.forward(id, layout::PHYSICAL_TIMER_INTID);
+        }
     }
     if id == KICK {
         crew::stop_if_asked(Occupation::Guest(vcpu.domain.id(), vcpu.id, frame.pc));
         gic::deactivate(id);
-        return vcpu.attend(frame);
+        let next = vcpu.attend(frame);
+        return if vcpu.services.seats.is_shared() { vcpu.make_way(next) } else { next };
     }
     if id == maintenance {
         vcpu.maintain();
@@ -98,57 +106,87 @@ extern "C" fn lacuna_guest_serror(vcpu: &mut Vcpu<'_>, frame: &mut GuestFrame) -
     vcpu.stop(frame, format!("SError, ESR_EL2 {:#x}", ESR_EL2.get()))
 }
 
-/// Prints what guests have left to print, and comes back to it if that has to wait.
-pub fn flush(slots: &[&GuestSlot<'_>]) {
-    el2_timer::stop();
-    let waits = slots.iter().fold(false, |waits, slot| slot.flush(Urgency::CanWait) | waits);
-    if waits {
-        el2_timer::start(PAUSE);
-    }
-}
-
 impl<'d> Vcpu<'d> {
-    /// Runs vCPU `id` of `domain`, which `slot` has, on this CPU from `entry` on, until it is switched off or the domain's life
-    /// ends.
-    pub fn run(
-        services: &'d CpuServices<'d>,
-        slot: &'d GuestSlot<'d>,
-        domain: &'d Domain,
-        id: VcpuId,
-        entry: EntryState,
-    ) {
-        let regime = GuestRegime {
-            vtcr: domain.stage2().config().vtcr(),
-            vttbr: domain.vttbr(),
-            mpidr: Affinity::of(id).mpidr(),
-            virtual_offset: domain.virtual_offset(),
-        };
-        let mut vcpu = Vcpu { domain, id, lists: CpuInterface::start(), slot, services };
-        block().set_virtual_offset(regime.virtual_offset);
-        block().set_running(Some((domain.id(), id)));
-        // SAFETY: the tables of `domain` map its own memory, and it lives until this CPU has left the guest. No other
-        // guest is here: this function ends by leaving it.
-        unsafe { virtualization::enter(&regime) };
-        // Interrupts that were made pending while it was off.
-        vcpu.maintain();
+    /// Runs the vCPU of seat `index` of this CPU, which is on, for a turn. Returns how the turn ended.
+    pub fn run(services: &'d CpuServices<'d>, index: usize) -> TurnEnd {
+        let seats = &services.seats;
+        let seat = &seats.all()[index];
+        let mut on = seat.on().borrow_mut();
+        let Some(on) = &mut *on else { return TurnEnd::Off };
+        if on.domain.life().has_ended() {
+            return TurnEnd::Off;
+        }
+        let admission = seats.admit(index, on);
+        let On { domain, frame, lists, .. } = on;
+        let Some(interface) = lists.take() else { return TurnEnd::Off };
+        block().set_running(Some((domain.id(), seat.vcpu())));
+        let mut vcpu =
+            Vcpu { domain, id: seat.vcpu(), lists: interface, slot: seat.slot(), services, end: TurnEnd::Off };
+        let mut next = Next::Resume;
+        if admission == Admission::First {
+            // What was made pending while it was off.
+            vcpu.maintain();
+        }
+        if domain.life().inbox(vcpu.id).is_filled() {
+            next = vcpu.attend(frame);
+        }
+        if seats.is_shared() {
+            seats.arm();
+        }
         let hardening =
             services.speculation.at_exit().map(|AtExit { function, rounds }| Hardening { function, rounds });
-        // SAFETY: what EL2 controls of EL1 was just set. The handlers take a `Vcpu`, which lives on this stack until
-        // this returns. Interrupts are masked at EL2 from the first instruction on. What is called at exits the
-        // firmware has.
-        let serror = unsafe {
-            lacuna_boot::run_guest((&raw mut vcpu).cast(), entry.pc.get(), PSTATE_START, entry.x0, hardening)
+        let serror = if next == Next::Resume {
+            // SAFETY: what EL2 controls of EL1 was set by `admit`. The handlers take a `Vcpu`, which lives on this stack
+            // until this returns. Interrupts are masked at EL2 from the first instruction on. What is called at exits the
+            // firmware has.
+            unsafe { lacuna_boot::run_guest((&raw mut vcpu).cast(), frame, hardening) }
+        } else {
+            0
         };
-        virtualization::leave();
         block().set_running(None);
-        let Vcpu { mut lists, .. } = vcpu;
-        // What was forwarded to the guest and not ended by it is still active in the machine's GIC, until here.
-        let kick = domain.devices().lock().vgic.retire(id, &mut lists);
-        domain.kick(kick);
-        lists.stop();
+        let Vcpu { lists: interface, end, .. } = vcpu;
+        *lists = Some(interface);
         // What it did last has failed by now, or will not.
         if serror != 0 {
             domain.end(End::Stopped(format!("SError as it ended, ESR_EL2 {serror:#x}")));
+            return TurnEnd::Off;
+        }
+        end
+    }
+
+    /// Ends the turn if another vCPU of this CPU is to run now.
+    #[cold]
+    #[inline(never)]
+    fn make_way(&mut self, next: Next) -> Next {
+        let (seats, now) = (&self.services.seats, cpu::ticks());
+        seats.wake(now);
+        if next == Next::Leave {
+            return next;
+        }
+        if seats.is_over(now) || seats.has_calls() {
+            self.end = TurnEnd::Preempted;
+            return Next::Leave;
+        }
+        seats.arm();
+        next
+    }
+
+    /// WFI or WFE, which are trapped where vCPUs share a CPU.
+    #[inline(never)]
+    fn trapped_wait(&mut self, frame: &mut GuestFrame, esr: u64) -> Next {
+        let next = self.go_on(frame, esr);
+        match WaitInstruction::of(Syndrome::new(esr)) {
+            WaitInstruction::Wfi => self.wait(),
+            // It waits for another CPU, or for a time that EL2 does not look at. It may end at any moment.
+            WaitInstruction::Wfe | WaitInstruction::WithTimeout => self.give_turn_up(),
+        };
+        if self.end == TurnEnd::Off { next } else { Next::Leave }
+    }
+
+    /// Gives the rest of the slice to another vCPU, if one is ready.
+    fn give_turn_up(&mut self) {
+        if self.services.seats.has_ready() {
+            self.end = TurnEnd::Yield;
         }
     }
 
@@ -186,11 +224,24 @@ impl<'d> Vcpu<'d> {
     #[cold]
     #[inline(never)]
     fn other_interrupt(&mut self, frame: &GuestFrame, id: PhysIntid) -> Next {
-        let CpuServices { registry, controller, interrupts, .. } = self.services;
-        if interrupts.hypervisor_timer == id {
-            flush(&[self.slot]);
+        let CpuServices { registry, controller, interrupts, seats, .. } = self.services;
+        let Interrupts { virtual_timer, physical_timer, hypervisor_timer, .. } = *interrupts;
+        for (timer, physical, to) in [
+            (Timer::Virtual, virtual_timer, layout::VIRTUAL_TIMER_INTID),
+            (Timer::Physical, physical_timer, layout::PHYSICAL_TIMER_INTID),
+        ] {
+            if id == physical && el1::timer_fires(timer) {
+                return self.forward(id, to);
+            } else if id == physical {
+                // Of the vCPU that was here before.
+                gic::deactivate(id);
+                return Next::Resume;
+            }
+        }
+        if hypervisor_timer == id {
+            self.services.seats.flush();
             gic::deactivate(id);
-            return Next::Resume;
+            return self.make_way(Next::Resume);
         }
         if interrupts.console != Some(id) {
             controller.silence(id);
@@ -200,10 +251,13 @@ impl<'d> Vcpu<'d> {
         keyboard::typed(registry, &|domain, vcpu, what| {
             if (domain, vcpu) == (self.domain.id(), self.id) {
                 self.show(frame, what);
+            } else {
+                seats.show(domain, vcpu, what);
             }
         });
         gic::deactivate(id);
-        self.attend(frame)
+        let next = self.attend(frame);
+        self.make_way(next)
     }
 
     /// Makes the physical interrupt of a timer the guest's. It stays active until the guest ends its own.
@@ -241,16 +295,27 @@ impl<'d> Vcpu<'d> {
         }
     }
 
-    /// Waits until there is something to do, as WFI does in the guest: for an interrupt of the machine, unless one of
-    /// the guest's is waiting already. It may have that one disabled; but the timer behind it would not interrupt
-    /// again, and standby may end for no reason (DEN0022, 5.4).
+    /// Waits until there is something to do, as WFI does: for an interrupt of the machine, unless one of the guest's is
+    /// waiting already. Where another vCPU is ready, it gets the CPU meanwhile.
     fn wait(&mut self) {
+        let seats = &self.services.seats;
         let mut devices = self.domain.devices().lock();
         let kick = devices.resample_timers(self.id, &mut self.lists);
-        let has_pending = devices.vgic.in_use(self.id, &self.lists).any(|interrupt| interrupt.state.is_pending());
+        // The guest may have a pending interrupt disabled. But where it is alone, the timer behind it would not interrupt
+        // again, and standby may end for no reason (DEN0022, 5.4).
+        let has_pending = if seats.is_shared() {
+            devices.vgic.has_pending(self.id, &self.lists)
+        } else {
+            devices.vgic.in_use(self.id, &self.lists).any(|interrupt| interrupt.state.is_pending())
+        };
         drop(devices);
         self.domain.kick(kick);
-        if !has_pending {
+        if has_pending || self.domain.life().inbox(self.id).is_filled() {
+            return;
+        }
+        if seats.has_ready() {
+            self.end = TurnEnd::Sleep(timer_deadline(self.domain.virtual_offset()));
+        } else {
             asm::wfi();
         }
     }
@@ -267,9 +332,9 @@ impl<'d> Vcpu<'d> {
             }
             CallAnswer::CpuOff => End::Stopped("it switched off the last CPU that was on".into()),
             CallAnswer::Suspend => {
-                self.wait();
                 frame.x[0] = 0;
-                return Next::Resume;
+                self.wait();
+                return if self.end == TurnEnd::Off { Next::Resume } else { Next::Leave };
             }
             CallAnswer::Workaround { function } => {
                 if self.services.speculation.is_forwarded(function) {
@@ -277,6 +342,12 @@ impl<'d> Vcpu<'d> {
                 }
                 frame.x[0] = 0;
                 return Next::Resume;
+            }
+            #[cfg(feature = "selftest")]
+            CallAnswer::NotSupported { id: GIVE_TURN_UP } => {
+                self.give_turn_up();
+                frame.x[0] = (self.end == TurnEnd::Yield).into();
+                return if self.end == TurnEnd::Off { Next::Resume } else { Next::Leave };
             }
             #[cfg(feature = "selftest")]
             CallAnswer::NotSupported { id: FAULT_AT_EL2 } => {

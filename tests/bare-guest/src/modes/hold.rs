@@ -11,7 +11,7 @@ const FAULT_AT_EL2: u64 = 0x8600_5354;
 const CALLS: u64 = 1000;
 
 /// Values with which nothing begins, one for each register.
-fn pattern(seed: u64, number: u64) -> u64 {
+pub(super) fn pattern(seed: u64, number: u64) -> u64 {
     (seed << 32 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
@@ -42,7 +42,7 @@ system_registers!("tpidr_el0" "tpidrro_el0" "tpidr_el1" "elr_el1" "far_el1" "cnt
 
 /// Calls the hypervisor by HVC with x0 to x30 from `before`, and puts them into `after`.
 #[unsafe(naked)]
-extern "C" fn call(before: &[u64; 31], after: &mut [u64; 31]) {
+pub(super) extern "C" fn call(before: &[u64; 31], after: &mut [u64; 31]) {
     naked_asm!(
         "stp x29, x30, [sp, #-96]!",
         "stp x19, x20, [sp, #16]",

@@ -9,6 +9,7 @@ pub mod holes;
 pub mod lives;
 pub mod reset;
 pub mod smp;
+pub mod turns;
 
 use crate::console::say;
 

@@ -1,7 +1,7 @@
 //! The virtual CPU interface of this CPU: its list registers, and the registers that control them (IHI 0069, 12.4).
 
 use crate::arch::aarch64::{gic, own};
-use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance};
+use crate::arch::list_register::{ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, ReadLists};
 use crate::arch::syndrome::Direction;
 use crate::arch::virtual_interface::{CommonRegister, Features, InterfaceControl, Running};
 use crate::base::id::PhysIntid;
@@ -11,7 +11,7 @@ use aarch64_cpu::registers::{
     ICH_LR8_EL2, ICH_LR9_EL2, ICH_LR10_EL2, ICH_LR11_EL2, ICH_LR12_EL2, ICH_LR13_EL2, ICH_LR14_EL2, ICH_LR15_EL2,
     ICH_VMCR_EL2, ICH_VTR_EL2, Readable, Writeable,
 };
-use arm_sysregs::el1::accessors::write_icc_sre_el1;
+use arm_sysregs::el1::accessors::{read_icc_sre_el1, write_icc_sre_el1};
 use arm_sysregs::el1::registers::IccSreEl1;
 use arm_sysregs::el2::accessors::{read_ich_hcr_el2, write_ich_hcr_el2};
 use arm_sysregs::el2::registers::IchHcrEl2;
@@ -29,6 +29,8 @@ const COUNT_SHIFT: u32 = 27;
 /// ICH_VMCR_EL2 for a guest that starts: no group enabled, every priority masked. VFIQEn, bit 3, is RES1 where there are
 /// only system registers.
 const CONTROL_START: u64 = 1 << 3;
+/// ICC_SRE_EL1 for a guest that starts: SRE, DFB and DIB, system registers and no bypass.
+const ACCESS_START: u64 = 0b111;
 
 /// The virtual CPU interface of this CPU while a guest has it.
 #[derive(Debug)]
@@ -64,6 +66,42 @@ macro_rules! with_register {
     };
 }
 
+/// Calls `$with` with the number and the name of each list register: without a choice by number at run time.
+macro_rules! each_register {
+    ($with:ident) => {
+        $with! {
+            0 ICH_LR0_EL2 1 ICH_LR1_EL2 2 ICH_LR2_EL2 3 ICH_LR3_EL2 4 ICH_LR4_EL2 5 ICH_LR5_EL2 6 ICH_LR6_EL2 7 ICH_LR7_EL2
+            8 ICH_LR8_EL2 9 ICH_LR9_EL2 10 ICH_LR10_EL2 11 ICH_LR11_EL2 12 ICH_LR12_EL2 13 ICH_LR13_EL2 14 ICH_LR14_EL2
+            15 ICH_LR15_EL2
+        }
+    };
+}
+
+/// The virtual CPU interface of a vCPU that shares its CPU, while another vCPU has the CPU's.
+#[derive(Clone, Debug)]
+pub struct StoredInterface {
+    lists: [ListRegister; MAX_LIST_REGISTERS],
+    running: [u64; ACTIVE_PRIORITIES.len()],
+    /// ICH_VMCR_EL2.
+    interface: u64,
+    /// ICH_HCR_EL2, with the ends that it has counted.
+    control: u64,
+    /// ICC_SRE_EL1: SRE, DFB and DIB, where the guest can change them.
+    access: u64,
+}
+
+impl Default for StoredInterface {
+    fn default() -> Self {
+        Self {
+            lists: [ListRegister::EMPTY; MAX_LIST_REGISTERS],
+            running: [0; ACTIVE_PRIORITIES.len()],
+            interface: CONTROL_START,
+            control: 0,
+            access: ACCESS_START,
+        }
+    }
+}
+
 impl CpuInterface {
     /// What it can do.
     pub fn features() -> Features {
@@ -77,11 +115,62 @@ impl CpuInterface {
         interface.clear();
         // What an earlier guest may have switched off, where it can be: SRE, DFB and DIB of ICC_SRE_EL1.
         // SAFETY: a guest reaches its interrupts by system registers, which ICC_SRE_EL2 allows.
-        unsafe { write_icc_sre_el1(IccSreEl1::from_bits_retain(0b111)) };
+        unsafe { write_icc_sre_el1(IccSreEl1::from_bits_retain(ACCESS_START)) };
         ICH_VMCR_EL2.set(CONTROL_START);
         set_control(ENABLE);
         barrier::isb(barrier::SY);
         interface
+    }
+
+    /// Stores the interface of the vCPU that is on this CPU.
+    pub fn store(&self, to: &mut StoredInterface) {
+        to.control = read_ich_hcr_el2().bits();
+        // Off while list registers of two vCPUs are mixed. What was written is seen in other registers from here on.
+        set_control(0);
+        barrier::isb(barrier::SY);
+        let count = self.count();
+        macro_rules! store {
+            ($($index:literal $register:ident)*) => {
+                $(if $index < count {
+                    to.lists[$index] = ListRegister::from_raw($register.get());
+                })*
+            };
+        }
+        each_register!(store);
+        for (ap, running) in self.active_priorities().zip(&mut to.running) {
+            *running = (ap.read)();
+        }
+        to.interface = ICH_VMCR_EL2.get();
+        to.access = read_icc_sre_el1().bits();
+    }
+
+    /// Gives the CPU's interface back to the vCPU from which it was stored. It is off, as [`store`](Self::store) and
+    /// [`stop`](Self::stop) leave it.
+    pub fn load(&mut self, from: &StoredInterface) {
+        let count = self.count();
+        macro_rules! load {
+            ($($index:literal $register:ident)*) => {
+                $(if $index < count {
+                    $register.set(from.lists[$index].raw());
+                })*
+            };
+        }
+        each_register!(load);
+        for (ap, running) in self.active_priorities().zip(&from.running) {
+            // SAFETY: the register exists with so many bits. The priorities are those that this vCPU left active.
+            unsafe { (ap.write)(*running) };
+        }
+        // SAFETY: a guest reaches its interrupts by system registers, which ICC_SRE_EL2 allows; these are its own settings.
+        unsafe { write_icc_sre_el1(IccSreEl1::from_bits_retain(from.access)) };
+        ICH_VMCR_EL2.set(from.interface);
+        set_control(from.control);
+        barrier::isb(barrier::SY);
+    }
+
+    /// The registers of active priorities that there are.
+    fn active_priorities(&self) -> impl Iterator<Item = &'static ActivePriorities> + use<> {
+        let bits = self.features.preemption_bits();
+        ACTIVE_PRIORITIES.iter().take_while(move |ap| bits >= ap.bits)
     }
 
     /// Takes the interface from the guest, whose interrupts are gone.
@@ -108,11 +197,10 @@ impl CpuInterface {
         for index in 0..self.count() {
             self.write(index, ListRegister::EMPTY);
         }
-        let bits = self.features.preemption_bits();
-        for ap in ACTIVE_PRIORITIES.iter().filter(|ap| bits >= ap.bits) {
+        for ap in self.active_priorities() {
             // SAFETY: the register exists with so many bits. It says which of a guest's priorities are active, and the guest
             // is gone or has not begun.
-            unsafe { (ap.clear)(0) };
+            unsafe { (ap.write)(0) };
         }
     }
 }
@@ -126,15 +214,16 @@ struct ActivePriorities {
     /// Of the first priority in it, in a bitmap of all.
     shift: u32,
     read: fn() -> u64,
-    clear: unsafe fn(u64),
+    write: unsafe fn(u64),
 }
 
 macro_rules! active_priorities {
     ($($bits:literal $group:literal $shift:literal $read:ident $write:ident,)*) => {
-        [$(ActivePriorities { bits: $bits, group: $group, shift: $shift, read: own::$read, clear: own::$write },)*]
+        [$(ActivePriorities { bits: $bits, group: $group, shift: $shift, read: own::$read, write: own::$write },)*]
     };
 }
 
+/// In ascending order of those bits.
 static ACTIVE_PRIORITIES: [ActivePriorities; 8] = active_priorities![
     0 0 0 read_ich_ap0r0_el2 write_ich_ap0r0_el2,
     0 1 0 read_ich_ap1r0_el2 write_ich_ap1r0_el2,
@@ -159,15 +248,23 @@ fn set_control(value: u64) {
     unsafe { write_ich_hcr_el2(IchHcrEl2::from_bits_retain(value)) };
 }
 
+impl ReadLists for CpuInterface {
+    #[inline]
+    fn read(&self, index: usize) -> ListRegister {
+        ListRegister::from_raw(with_register!(index, get()))
+    }
+}
+
+impl ReadLists for StoredInterface {
+    fn read(&self, index: usize) -> ListRegister {
+        self.lists[index]
+    }
+}
+
 impl ListRegisters for CpuInterface {
     #[inline]
     fn count(&self) -> usize {
         self.features.list_registers().min(MAX_LIST_REGISTERS)
-    }
-
-    #[inline]
-    fn read(&self, index: usize) -> ListRegister {
-        ListRegister::from_raw(with_register!(index, get()))
     }
 
     #[inline]
@@ -200,7 +297,7 @@ impl ListRegisters for CpuInterface {
     fn running(&self) -> Running {
         let bits = self.features.preemption_bits();
         let mut levels = [0; 2];
-        for ap in ACTIVE_PRIORITIES.iter().filter(|ap| bits >= ap.bits) {
+        for ap in self.active_priorities() {
             levels[ap.group] |= u128::from((ap.read)() as u32) << ap.shift;
         }
         Running::new(levels, self.control(), bits)

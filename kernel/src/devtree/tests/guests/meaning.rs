@@ -28,7 +28,6 @@ fn what_merely_tunes_or_is_unknown_is_named() {
         ("xen,enhanced", "no-xenstore", "is ignored: there are none of Xen's interfaces"),
         ("xen,enhanced", "", "is ignored: there are none of Xen's interfaces"),
         ("capabilities", "control", "is ignored: no guest has any over others"),
-        ("domain-cpupool", "", "is ignored: there are no CPU pools"),
         ("sve", "", "is ignored: guests have no SVE"),
         ("xen,domain-p2m-mem-mb", "", "is ignored: page tables of guests come from all free RAM"),
         ("max_grant_version", "", "is ignored: there are no grant tables"),
@@ -40,13 +39,11 @@ fn what_merely_tunes_or_is_unknown_is_named() {
         assert_eq!(warnings(guest("domU1").text(property, value)), [message]);
     }
     let tree = guest("domU1")
-        .with(node("vcpu0").text("compatible", "xen,vcpu"))
         .with(node("ec1").text("compatible", "xen,evtchn-v1"))
         .with(node("policy").text("compatible", "xen,xsm-policy\0multiboot,module").cells("reg", &[0x5100_0000, 1]))
         .with(node("pci"))
         .with(module("ramdisk", RAMDISK, 0x5200_0000).text("bootarg", "quiet"));
     let expected = [
-        "/chosen/domU1/vcpu0 is ignored: CPUs are not pinned",
         "/chosen/domU1/ec1 is ignored: there are no event channels",
         "/chosen/domU1/policy is of an unknown kind: ignored",
         "/chosen/domU1/pci is of an unknown kind: ignored",
@@ -69,10 +66,17 @@ fn what_says_nothing_about_the_guest_is_passed_over() {
 }
 
 #[test]
-fn a_disabled_guest_is_not_started_and_may_be_incomplete() {
-    let disabled = bare("domU1").text("status", "disabled").text("passthrough", "enabled");
-    let (guests, warnings) = read(&[disabled, guest("domU2")]).unwrap();
-    assert_eq!((guests.len(), warnings), (1, vec!["/chosen/domU1 is disabled: not started".into()]));
+fn a_disabled_guest_waits_and_may_be_incomplete() {
+    let disabled = guest("domU1").text("status", "disabled");
+    let incomplete = bare("domU2").text("status", "disabled").text("passthrough", "enabled");
+    let (guests, warnings) = read(&[disabled, incomplete, guest("domU3")]).unwrap();
+    let starts: Vec<_> = guests.iter().map(|guest| (guest.name.as_str(), guest.start)).collect();
+    assert_eq!(starts, [("domU1", GuestStart::AtThePrompt), ("domU3", GuestStart::AtBoot)]);
+    let expected = [
+        "/chosen/domU1 is disabled: not started until somebody starts it at the prompt",
+        "passthrough of /chosen/domU2 is not supported: no device can be given to a guest: left out",
+    ];
+    assert_eq!(warnings, expected);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Guests: the facts that are read of them.
 
 mod meaning;
+mod placement;
 
 use super::*;
 use crate::base::addr::{PhysAddr, Span};
 use crate::devtree::{
-    Backing, Blob, FactsError, Guest, GuestAddresses, GuestUart, Module, RestartPolicy, TreeWarning, Unmapped,
+    Backing, Blob, FactsError, Guest, GuestAddresses, GuestStart, GuestUart, Module, RestartPolicy, TreeWarning,
+    Unmapped,
 };
 use std::string::ToString;
 use std::{format, vec};
@@ -85,7 +87,10 @@ fn a_guest_is_read_with_all_that_it_can_have() {
     let expected = Guest {
         node: "/chosen/domU1".into(),
         name: "domU1".into(),
+        start: GuestStart::AtBoot,
         cpus: 1,
+        affinities: vec![],
+        pool: None,
         memory: 12 << 20,
         uart: GuestUart::Pl011,
         spis: Some(64),

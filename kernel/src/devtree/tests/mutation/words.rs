@@ -21,7 +21,7 @@ pub const NAMES: [&str; 16] = [
     "gic@0",
     "timer",
 ];
-pub const KEYS: [&str; 38] = [
+pub const KEYS: [&str; 42] = [
     "reg",
     "ranges",
     "compatible",
@@ -60,8 +60,12 @@ pub const KEYS: [&str; 38] = [
     "sve",
     "max_grant_frames",
     "capabilities",
+    "domain-cpupool",
+    "cpupool-cpus",
+    "hard-affinity",
+    "id",
 ];
-pub const TEXTS: [&str; 25] = [
+pub const TEXTS: [&str; 27] = [
     "memory",
     "okay",
     "disabled",
@@ -81,6 +85,8 @@ pub const TEXTS: [&str; 25] = [
     "multiboot,ramdisk\0multiboot,module",
     "multiboot,device-tree\0multiboot,module",
     "xen,vcpu",
+    "xen,cpupool",
+    "0-3,5",
     "xen,domain-shared-memory-v1",
     "xen,evtchn-v1",
     "arm,gic-v3",

@@ -5,7 +5,9 @@
 
 use super::bank::{Waiting, ones};
 use super::{Kick, Vgic};
-use crate::arch::list_register::{InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd};
+use crate::arch::list_register::{
+    InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd, ReadLists,
+};
 use crate::base::id::{PhysIntid, VcpuId};
 
 impl Vgic {
@@ -174,7 +176,7 @@ impl Vgic {
 
     /// The pending and the active interrupts of a bank, and who has to be kicked before it is known for certain: what other
     /// vCPUs have listed counts as it was then.
-    pub(super) fn sample(&self, cpu: VcpuId, index: usize, lists: &impl ListRegisters) -> (u32, u32, Kick) {
+    pub(super) fn sample(&self, cpu: VcpuId, index: usize, lists: &impl ReadLists) -> (u32, u32, Kick) {
         let bank = &self.banks[index];
         let (lent_pending, lent_active) = bank.lent();
         let (mut pending, mut active, mut kick) = (bank.pending(), bank.active(), Kick::NONE);

@@ -35,7 +35,7 @@ mod sgi;
 mod tests;
 
 pub use crate::arch::list_register::{
-    InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd,
+    InterruptState, ListRegister, ListRegisters, MAX_LIST_REGISTERS, Maintenance, OnEnd, ReadLists,
 };
 pub use crate::arch::virtual_interface::{CommonRegister, Features, Group, InterfaceControl, Running};
 use crate::base::id::{Intid, MAX_VCPUS, PhysIntid, VcpuId};
@@ -237,6 +237,44 @@ impl Vgic {
         }
         self.cpus[index].asked = Maintenance::NOTHING;
         kick
+    }
+
+    /// Takes the machine's interrupts from `cpu`, which leaves its CPU to another vCPU for a while: they are deactivated, so
+    /// that they can interrupt for that one. An interrupt that the guest has not acknowledged is not pending any more: its
+    /// line interrupts again when the vCPU is back. One that it has acknowledged stays active without the physical one.
+    pub fn part(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
+        let bank = &self.banks[cpu.index()];
+        // The hardware has deactivated one that the guest has ended. It stays as it is, for the next of its kind.
+        let is_over = |n: &u32| {
+            bank.is_resident(*n) && {
+                let listed = lists.read(bank.slot(*n));
+                listed.state() == InterruptState::Invalid && listed.end() == OnEnd::Physical(bank.physical(*n))
+            }
+        };
+        if bank::ones(bank.linked()).all(|n| is_over(&n)) && !bank.has_releases() {
+            return Kick::NONE;
+        }
+        self.part_from(cpu, lists)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn part_from(&mut self, cpu: VcpuId, lists: &mut impl ListRegisters) -> Kick {
+        let index = cpu.index();
+        let kick = self.fold(cpu, lists);
+        let linked = self.banks[index].linked();
+        self.banks[index].clear_pending(linked);
+        for n in bank::ones(self.banks[index].cut(linked)) {
+            lists.deactivate(self.banks[index].physical(n));
+        }
+        self.fill(cpu, lists);
+        kick
+    }
+
+    /// Whether an interrupt of `cpu` is pending in a list register, or waits for one.
+    pub fn has_pending(&self, cpu: VcpuId, lists: &impl ReadLists) -> bool {
+        let Cpu { used, asked, .. } = self.cpus[cpu.index()];
+        asked != Maintenance::NOTHING || bank::ones(used).any(|slot| lists.read(slot as usize).state().is_pending())
     }
 
     /// Puts the vGIC in the state after reset, but for the lines of devices, which are theirs.

@@ -2,7 +2,7 @@
 
 use super::bank::ones;
 use super::{Affinity, Vgic};
-use crate::arch::list_register::{InterruptState, ListRegisters};
+use crate::arch::list_register::{InterruptState, ReadLists};
 use crate::arch::virtual_interface::Group;
 use crate::base::id::{Intid, PhysIntid, VcpuId};
 use core::fmt;
@@ -55,7 +55,7 @@ impl Vgic {
     }
 
     /// Interrupt `id` as `cpu` sees it, if there is one.
-    pub fn snapshot(&self, cpu: VcpuId, id: Intid, lists: &impl ListRegisters) -> Option<InterruptSnapshot> {
+    pub fn snapshot(&self, cpu: VcpuId, id: Intid, lists: &impl ReadLists) -> Option<InterruptSnapshot> {
         let (index, n) = self.locate(cpu, id)?;
         let bank = &self.banks[index];
         let bit = 1 << n;
@@ -72,7 +72,7 @@ impl Vgic {
     }
 
     /// The interrupts of `cpu` and the SPIs that are enabled, pending or active.
-    pub fn in_use(&self, cpu: VcpuId, lists: &impl ListRegisters) -> impl Iterator<Item = InterruptSnapshot> {
+    pub fn in_use(&self, cpu: VcpuId, lists: &impl ReadLists) -> impl Iterator<Item = InterruptSnapshot> {
         let indices = core::iter::once(cpu.index()).chain(self.cpus.len()..self.banks.len());
         let ids = indices.flat_map(move |index| {
             let bank = &self.banks[index];

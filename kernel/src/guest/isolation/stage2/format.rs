@@ -8,6 +8,7 @@
 //! Levels and the contiguous hint are those of [`crate::mmu::descriptor`]; only the bits of a leaf differ.
 
 use crate::base::addr::{PAGE_SHIFT, PhysAddr};
+use crate::base::id::DomainId;
 use crate::guest::memory::extent::ExtentKind;
 use crate::mmu::descriptor::{ADDRESS_BITS, ENTRIES, Level};
 
@@ -119,19 +120,21 @@ impl Stage2Descriptor {
     }
 }
 
-/// The number that a CPU's TLB tells this guest's translations by. 8 bits, which every CPU has.
+/// The number by which TLBs tell one guest's translations from another's: 8 bits, or 16 (ID_AA64MMFR1_EL1.VMIDBits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
-pub struct Vmid(u8);
+pub struct Vmid(u16);
 
 impl Vmid {
-    /// The identifier `raw`.
-    pub const fn new(raw: u8) -> Self {
-        Self(raw)
+    /// The identifier of a domain, on CPUs with `bits` bits of it; `None` if there are too few. A domain keeps its number, so
+    /// it keeps its identifier. 0 is nobody's: it stands in VTTBR_EL2 while no guest has the CPU.
+    pub fn of(domain: DomainId, bits: u32) -> Option<Self> {
+        let vmid = domain.index() as u64 + 1;
+        (vmid >> bits == 0).then_some(Self(vmid as u16))
     }
 
     /// The identifier as a number.
-    pub const fn get(self) -> u8 {
+    pub const fn get(self) -> u16 {
         self.0
     }
 }
@@ -140,15 +143,19 @@ impl Vmid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     physical_bits: u32,
+    /// VTCR_EL2.VS, in its place.
+    vmid_size: u64,
 }
 
 /// VTCR_EL2 (DDI 0487, D24.2 "VTCR_EL2"): bit 31 is RES1; SL0, bits 7:6, is 0b01 for a start at level 1; TG0, bits 15:14,
-/// is 0 for 4 KiB; VS, bit 19, is 0 for VMIDs of 8 bits. Walks by hardware look into the caches as EL2's do.
+/// is 0 for 4 KiB. Walks by hardware look into the caches as EL2's do.
 const VTCR_FIXED: u64 = 1 << 31 | VTCR_SH0_INNER | VTCR_ORGN0_WRITE_BACK | VTCR_IRGN0_WRITE_BACK | VTCR_SL0_LEVEL_1;
 const VTCR_SH0_INNER: u64 = 0b11 << 12;
 const VTCR_ORGN0_WRITE_BACK: u64 = 0b01 << 10;
 const VTCR_IRGN0_WRITE_BACK: u64 = 0b01 << 8;
 const VTCR_SL0_LEVEL_1: u64 = 0b01 << 6;
+/// VS: VMIDs have 16 bits, not 8.
+const VTCR_VS: u64 = 1 << 19;
 /// PS, the width of output addresses.
 const VTCR_PS_SHIFT: u32 = 16;
 
@@ -166,7 +173,12 @@ impl Config {
     /// Guest addresses may not be wider than physical ones.
     pub fn new(physical_bits: u32) -> Self {
         let fitting = PHYSICAL_BITS.into_iter().rev().find(|bits| *bits <= physical_bits);
-        Self { physical_bits: fitting.unwrap_or(PHYSICAL_BITS[0]) }
+        Self { physical_bits: fitting.unwrap_or(PHYSICAL_BITS[0]), vmid_size: 0 }
+    }
+
+    /// The same, for CPUs with VMIDs of `bits` bits, 8 or 16.
+    pub fn with_vmids(self, bits: u32) -> Self {
+        Self { vmid_size: if bits == 16 { VTCR_VS } else { 0 }, ..self }
     }
 
     /// Width of a guest address, in bits: 32, 36 or 40.
@@ -188,11 +200,11 @@ impl Config {
     pub fn vtcr(self) -> u64 {
         let size = PHYSICAL_BITS.iter().position(|bits| *bits == self.physical_bits).unwrap_or(0) as u64;
         let t0sz = u64::from(64 - self.ipa_bits());
-        VTCR_FIXED | size << VTCR_PS_SHIFT | t0sz
+        VTCR_FIXED | self.vmid_size | size << VTCR_PS_SHIFT | t0sz
     }
 }
 
-/// The value of VTTBR_EL2: the root in BADDR, bits 47:1, and the VMID in bits 55:48. CnP, bit 0, stays 0.
+/// The value of VTTBR_EL2: the root in BADDR, bits 47:1, and the VMID in bits 63:48. CnP, bit 0, stays 0.
 pub const fn vttbr(root: PhysAddr, vmid: Vmid) -> u64 {
     const VMID_SHIFT: u32 = 48;
     root.get() & ADDRESS_MASK | (vmid.get() as u64) << VMID_SHIFT
@@ -202,9 +214,11 @@ pub const fn vttbr(root: PhysAddr, vmid: Vmid) -> u64 {
 mod tests {
     use super::{Config, Stage2Descriptor, Vmid, vttbr};
     use crate::base::addr::PhysAddr;
+    use crate::base::id::DomainId;
     use crate::guest::memory::extent::ExtentKind;
     use crate::mmu::descriptor::Level;
     use aarch64_paging::descriptor::Stage2Attributes;
+    use std::vec::Vec;
 
     const PA: PhysAddr = PhysAddr::new(0xabcd_c000_0000);
 
@@ -273,6 +287,26 @@ mod tests {
 
     #[test]
     fn vttbr_holds_root_and_vmid() {
-        assert_eq!(vttbr(PhysAddr::new(0xabcd_ef01_2000), Vmid::new(0xa5)), 0x00a5_abcd_ef01_2000);
+        let value = |domain, bits| {
+            Vmid::of(DomainId::new(domain), bits).map(|vmid| vttbr(PhysAddr::new(0xabcd_ef01_2000), vmid))
+        };
+        assert_eq!(value(0xa4, 8), Some(0x00a5_abcd_ef01_2000));
+        assert_eq!(value(0xbea4, 16), Some(0xbea5_abcd_ef01_2000));
+    }
+
+    /// Two guests with one VMID would use each other's translations.
+    #[test]
+    fn a_domain_without_a_vmid_of_its_own_has_none() {
+        for bits in [8, 16] {
+            let all: Vec<_> = (0..=u16::MAX).filter_map(|domain| Vmid::of(DomainId::new(domain), bits)).collect();
+            assert_eq!(all.len(), (1 << bits) - 1);
+            assert!(all.windows(2).all(|pair| pair[0] < pair[1]) && all[0].get() == 1);
+        }
+    }
+
+    #[test]
+    fn vtcr_says_how_wide_vmids_are() {
+        assert_eq!(Config::new(40).with_vmids(8).vtcr(), 0x8002_3558);
+        assert_eq!(Config::new(40).with_vmids(16).vtcr(), 0x800a_3558);
     }
 }

@@ -3,12 +3,12 @@
 use super::Fate::{Absent, Constant, Interface, Pstate, Reset, Trapped, Varies};
 use super::TrapBit::Set;
 use super::{Control, Feature, Row};
-use crate::arch::el1_reset::reset_registers;
+use crate::arch::guest_registers::guest_registers;
 
 macro_rules! rows {
     ($(
         $feature:ident {
-            $($name:ident $module:ident :: $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
+            $($name:ident $module:ident $read:ident $write:ident $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal,)*
         }
     )*) => {
         &[
@@ -20,8 +20,8 @@ macro_rules! rows {
     (@ $feature:ident) => { Some(Feature::$feature) };
 }
 
-/// What `el1_reset` lists.
-pub(super) const RESET: &[Row] = reset_registers!(rows);
+/// The list of `guest_registers`.
+pub(super) const RESET: &[Row] = guest_registers!(rows);
 
 /// The rest.
 pub(super) const ROWS: &[Row] = &[

@@ -246,6 +246,14 @@ impl InterruptBank {
         idle
     }
 
+    /// Ends the links of those in `bits`, and says which there were.
+    pub(super) fn cut(&mut self, bits: u32) -> u32 {
+        let cut = bits & self.linked;
+        self.linked &= !cut;
+        self.relinked &= !cut;
+        cut
+    }
+
     pub(super) fn physical(&self, n: u32) -> PhysIntid {
         self.physical[n as usize]
     }
@@ -253,6 +261,11 @@ impl InterruptBank {
     /// Leaves it to the vCPU of this bank to deactivate the physical interrupts of `bits`.
     pub(super) fn release_later(&mut self, bits: u32) {
         self.to_release |= bits;
+    }
+
+    /// Whether [`take_releases`](Self::take_releases) has any.
+    pub(super) fn has_releases(&self) -> bool {
+        self.to_release != 0
     }
 
     /// The interrupts that were left by [`release_later`](Self::release_later).

@@ -199,6 +199,19 @@ impl Bench {
                 }
             }
             What::Maintain => vgic.maintain(cpu, lists),
+            What::Part => {
+                let kick = vgic.part(cpu, lists);
+                for (whose, id) in self.physical.values().filter(|(whose, id)| *whose == cpu.index() && *id < 32) {
+                    // Its line interrupts again; what the guest has acknowledged stays so.
+                    self.model.get(VcpuId::new(*whose as u16), *id).latch = false;
+                }
+                let private = |(_, (whose, id)): &(&u32, &(usize, u32))| *whose == cpu.index() && *id < 32;
+                let mine = self.physical.iter().filter(private).map(|(physical, _)| physical);
+                for physical in mine {
+                    assert!(self.fakes[cpu.index()].deactivated.contains(physical), "{physical} stays active");
+                }
+                kick
+            }
             What::Route => Kick::NONE,
         };
         self.calm(kick);

@@ -2,7 +2,7 @@
 //!
 //! It panics at a list register that the architecture forbids.
 
-use crate::arch::list_register::{InterruptState, ListRegister, ListRegisters, Maintenance, OnEnd};
+use crate::arch::list_register::{InterruptState, ListRegister, ListRegisters, Maintenance, OnEnd, ReadLists};
 use crate::arch::virtual_interface::{Group, InterfaceControl, Running};
 use crate::base::id::{Intid, PhysIntid};
 use std::vec;
@@ -124,14 +124,16 @@ impl Fake {
     }
 }
 
-impl ListRegisters for Fake {
-    fn count(&self) -> usize {
-        self.lists.len()
-    }
-
+impl ReadLists for Fake {
     fn read(&self, index: usize) -> ListRegister {
         self.accesses.set(self.accesses.get() + 1);
         self.lists[index]
+    }
+}
+
+impl ListRegisters for Fake {
+    fn count(&self) -> usize {
+        self.lists.len()
     }
 
     fn write(&mut self, index: usize, value: ListRegister) {

@@ -46,10 +46,12 @@ pub(super) enum What {
     EndAndTake,
     Deactivate,
     Maintain,
+    /// The vCPU leaves its CPU to another for a while, or could.
+    Part,
 }
 
-/// What may happen, and how often of 54 times.
-const WEIGHTS: [(u8, What); 21] = [
+/// What may happen, and how often of 56 times.
+const WEIGHTS: [(u8, What); 22] = [
     (4, What::Field("ISENABLER")),
     (1, What::Field("ICENABLER")),
     (4, What::Field("ISPENDR")),
@@ -71,6 +73,7 @@ const WEIGHTS: [(u8, What); 21] = [
     (2, What::EndAndTake),
     (4, What::Deactivate),
     (1, What::Maintain),
+    (2, What::Part),
 ];
 
 impl From<[u8; 4]> for Step {
